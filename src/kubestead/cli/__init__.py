@@ -1,0 +1,1 @@
+"""What the user types: the ``kubestead`` command and its sub-commands."""
