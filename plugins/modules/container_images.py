@@ -1,0 +1,123 @@
+#!/usr/bin/python
+# Copyright: Kubestead contributors
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Module: images that a node has before it needs them."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: container_images
+author: Kubestead contributors
+version_added: 0.1.0
+short_description: Images that a node has before it needs them
+description:
+  - Asks the container runtime through C(crictl) which images it holds, and pulls those that are missing.
+  - Names are taken as they are, so mirrors are the runtime's affair.
+attributes:
+  check_mode:
+    description: Reports the images that would be pulled and pulls none.
+    support: full
+  diff_mode:
+    description: Has no diff.
+    support: none
+options:
+  images:
+    description: Full references, each with a registry and a tag or digest.
+    type: list
+    elements: str
+    required: true
+  attempts:
+    description: How often a pull is tried, since registries fail for moments.
+    type: int
+    default: 3
+"""
+
+EXAMPLES = r"""
+- name: Pull the pause image
+  kubestead.cluster.container_images:
+    images:
+      - registry.k8s.io/pause:3.10.2
+"""
+
+RETURN = r"""
+pulled:
+  description: The images that were missing, and in check mode still are.
+  returned: always
+  type: list
+  elements: str
+"""
+
+import json
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+def held_images(listing: str) -> t.Set[str]:
+    """Every tag and digest in what C(crictl images --output json) printed."""
+    images = json.loads(listing).get("images") or []
+    return {name for image in images for key in ("repoTags", "repoDigests") for name in image.get(key) or []}
+
+
+class Puller:
+    """The runtime of one node, spoken to through crictl."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self._module = module
+        self._crictl: t.Optional[str] = module.get_bin_path("crictl")
+
+    def missing(self, images: t.Sequence[str]) -> t.List[str]:
+        """Those of the images that the runtime does not hold; all of them where there is no runtime yet."""
+        if self._crictl is None:
+            if self._module.check_mode:
+                return list(images)
+            self._module.fail_json(msg="crictl was not found. It comes with kubeadm's packages: install them first.")
+        command = [self._crictl, "images", "--output", "json"]
+        code, stdout, stderr = self._module.run_command(command)
+        if code != 0:
+            if self._module.check_mode:
+                return list(images)
+            self._fail("list the images", command, stderr, "See whether containerd runs: systemctl status containerd.")
+        held = held_images(stdout)
+        return [image for image in images if image not in held]
+
+    def pull(self, image: str, attempts: int) -> None:
+        """Pull one image. Ends the module where the last attempt fails too."""
+        command = [str(self._crictl), "pull", image]
+        stderr = ""
+        for _attempt in range(attempts):
+            code, _stdout, stderr = self._module.run_command(command)
+            if code == 0:
+                return
+        self._fail(
+            f"pull {image} in {attempts} attempts",
+            command,
+            stderr,
+            "Where the registry is out of reach, set cluster_mirror_url, cluster_registry_mirrors or cluster_image_repository.",
+        )
+
+    def _fail(self, what: str, command: t.Sequence[str], stderr: str, advice: str) -> t.NoReturn:
+        last = "\n".join(stderr.strip().splitlines()[-3:])
+        self._module.fail_json(msg=f"Could not {what}.\nTried: {' '.join(command)}\nCame back: {last}\n{advice}")
+        raise AssertionError("fail_json does not return")
+
+
+def main() -> None:
+    """Ansible's entry point."""
+    module = AnsibleModule(
+        argument_spec={
+            "images": {"type": "list", "elements": "str", "required": True},
+            "attempts": {"type": "int", "default": 3},
+        },
+        supports_check_mode=True,
+    )
+    puller = Puller(module)
+    missing = puller.missing(module.params["images"])
+    if not module.check_mode:
+        for image in missing:
+            puller.pull(image, module.params["attempts"])
+    module.exit_json(changed=bool(missing), pulled=missing)
+
+
+if __name__ == "__main__":
+    main()
