@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -37,6 +38,13 @@ _value:
 """
 
 
+BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
+
+
+def _key(key: str) -> str:
+    return key if BARE_KEY.match(key) else _value(key)
+
+
 def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -48,7 +56,7 @@ def _value(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_value(item) for item in value) + "]"
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_value(str(key))} = {_value(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{_key(str(key))} = {_value(item)}" for key, item in value.items()) + "}"
     raise AnsibleFilterError(f"TOML has no place for {value!r} ({type(value).__name__})")
 
 
@@ -57,9 +65,9 @@ def _table(path: tuple[str, ...], table: Mapping[str, Any]) -> Iterator[str]:
     tables = {key: value for key, value in table.items() if isinstance(value, Mapping)}
     if path and (plain or not tables):
         yield ""
-        yield "[" + ".".join(_value(part) for part in path) + "]"
+        yield "[" + ".".join(_key(part) for part in path) + "]"
     for key, value in plain.items():
-        yield f"{_value(str(key))} = {_value(value)}"
+        yield f"{_key(str(key))} = {_value(value)}"
     for key, value in tables.items():
         yield from _table((*path, str(key)), value)
 

@@ -78,7 +78,9 @@ class Certificates:
 
     def upload(self, key: str) -> None:
         """Upload the certificates encrypted with the key, which only ever lies in a file that root can read."""
-        stored = self._run([*self._kubectl, "get", "configmap", "kubeadm-config", "--namespace", "kube-system", "--output", "json"])
+        stored = self._run(
+            [*self._kubectl, "get", "configmap", "kubeadm-config", "--namespace", "kube-system", "--output", "json"]
+        )
         cluster: str = json.loads(stored)["data"]["ClusterConfiguration"]
         init = {"apiVersion": "kubeadm.k8s.io/v1beta4", "kind": "InitConfiguration", "certificateKey": key}
         folder = tempfile.mkdtemp(prefix="kubestead-", dir="/run")
@@ -87,7 +89,16 @@ class Certificates:
             with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
                 file.write(cluster.rstrip() + "\n---\n" + json.dumps(init) + "\n")
             self._run(
-                [self._kubeadm, "init", "phase", "upload-certs", "--upload-certs", "--skip-certificate-key-print", "--config", path]
+                [
+                    self._kubeadm,
+                    "init",
+                    "phase",
+                    "upload-certs",
+                    "--upload-certs",
+                    "--skip-certificate-key-print",
+                    "--config",
+                    path,
+                ]
             )
         finally:
             shutil.rmtree(folder)

@@ -1,0 +1,89 @@
+"""The collection's filters."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.kubestead.cluster.plugins.filter.bootstrap_host import FilterModule as BootstrapHost
+from ansible_collections.kubestead.cluster.plugins.filter.node_address import FilterModule as NodeAddress
+from ansible_collections.kubestead.cluster.plugins.filter.taints import FilterModule as Taints
+from ansible_collections.kubestead.cluster.plugins.filter.to_toml import to_toml
+
+bootstrap_host = BootstrapHost().filters()["bootstrap_host"]
+node_address = NodeAddress().filters()["node_address"]
+taints = Taints().filters()["taints"]
+
+
+def _host(
+    stage: str = "absent", *, healthy: bool = False, ca: str | None = None, interrupted: str | None = None
+) -> dict[str, Any]:
+    kubernetes = {"stage": stage, "api_healthy": healthy, "ca_hash": ca, "interrupted": interrupted}
+    return {"ansible_facts": {"kubestead": {"kubernetes": kubernetes, "default_address": "10.0.0.9"}}}
+
+
+def test_toml_reads_back_as_what_was_written() -> None:
+    mapping = {
+        "version": 3,
+        "plugins": {
+            "io.containerd.cri.v1.images": {"registry": {"config_path": "/etc/containerd/certs.d"}, "max": 1.5},
+            "bare-key": {"on": True, "off": False, "list": ["a", 'quo"te', "tab\t"], "inline": [{"a b": 1}]},
+            "empty": {},
+        },
+    }
+    assert tomllib.loads(to_toml(mapping)) == mapping
+
+
+def test_toml_quotes_only_keys_that_need_it() -> None:
+    assert to_toml({"a": {"b.c": {"d": 1}}}) == '[a."b.c"]\nd = 1\n'
+
+
+def test_toml_has_no_null() -> None:
+    with pytest.raises(AnsibleFilterError, match="TOML has no place for None"):
+        to_toml({"a": None})
+
+
+def test_taints_as_kubectl_writes_them() -> None:
+    assert taints(["dedicated=gpu:NoSchedule", "node.example/odd:NoExecute"]) == [
+        {"key": "dedicated", "value": "gpu", "effect": "NoSchedule"},
+        {"key": "node.example/odd", "effect": "NoExecute"},
+    ]
+    with pytest.raises(AnsibleFilterError, match="'dedicated' is not a taint"):
+        taints(["dedicated"])
+
+
+def test_bootstrap_begins_with_the_first_where_nothing_runs() -> None:
+    assert bootstrap_host(["a", "b"], {"a": _host(), "b": {}}) == "a"
+
+
+def test_bootstrap_asks_what_runs_whatever_its_place() -> None:
+    hosts = {"a": _host(), "b": _host("member", ca="x"), "c": _host("member", healthy=True, ca="x")}
+    assert bootstrap_host(["a", "b", "c"], hosts) == "c"
+    assert bootstrap_host(["c", "b", "a"], hosts) == "c"
+    assert bootstrap_host(["a", "b"], hosts) == "b"
+
+
+def test_bootstrap_goes_on_where_an_init_was_interrupted() -> None:
+    assert bootstrap_host(["a", "b"], {"a": _host(), "b": _host("interrupted", interrupted="init")}) == "b"
+
+
+def test_two_authorities_are_two_clusters() -> None:
+    hosts = {"a": _host("member", ca="sha256:1"), "b": _host("member", ca="sha256:2")}
+    with pytest.raises(AnsibleFilterError, match="different clusters: a has sha256:1, b has sha256:2"):
+        bootstrap_host(["a", "b"], hosts)
+
+
+@pytest.mark.parametrize(
+    ("variables", "address"),
+    [
+        ({"ansible_host": "10.0.0.1", "cluster_node_address": "192.168.0.1"}, "192.168.0.1"),
+        ({"ansible_host": "10.0.0.1"}, "10.0.0.1"),
+        ({"ansible_host": "node.example"}, "node.example"),
+        ({"ansible_host": "node.example", **_host()}, "10.0.0.9"),
+        ({}, "web-1"),
+    ],
+)
+def test_node_address(variables: dict[str, Any], address: str) -> None:
+    assert node_address("web-1", {"web-1": variables}) == address
