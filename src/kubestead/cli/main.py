@@ -3,18 +3,44 @@
 from __future__ import annotations
 
 from importlib.metadata import version as distribution_version
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-app = typer.Typer(name="kubestead", no_args_is_help=True, help="Kubernetes clusters with kubeadm, driven by Ansible.")
+app = typer.Typer(
+    name="kubestead",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_show_locals=False,
+    help="Kubernetes clusters with kubeadm, driven by Ansible.",
+)
 
 
-@app.callback()
-def main() -> None:
-    """Kubernetes clusters with kubeadm, driven by Ansible."""
+@app.command("run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run(
+    context: typer.Context,
+    playbook: Annotated[str, typer.Argument(help="A playbook of the collection, such as site or reset.")],
+    inventory: Annotated[Path, typer.Option("--inventory", "-i", exists=True, help="The inventory: a file or folder.")],
+    limit: Annotated[str | None, typer.Option("--limit", "-l", help="Only these hosts.")] = None,
+    start_at: Annotated[str | None, typer.Option(help="Leave out the phases before this one.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only say what would change.")] = False,
+) -> None:
+    """Run a playbook, show its progress and explain failures. What is unknown here is handed to ansible-playbook."""
+    from kubestead.runs import run_playbook
+    from kubestead.runs.playbooks import PlaybookError
+
+    try:
+        result = run_playbook(
+            playbook, inventory, limit=limit, start_at=start_at, check=check, passthrough=context.args
+        )
+    except PlaybookError as error:
+        typer.echo(f"kubestead: {error}", err=True)
+        raise typer.Exit(2) from error
+    raise typer.Exit(result.rc)
 
 
 @app.command()
 def version() -> None:
-    """Prints the version of Kubestead."""
+    """Print the version of Kubestead."""
     typer.echo(distribution_version("kubestead"))

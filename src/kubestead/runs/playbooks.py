@@ -1,0 +1,77 @@
+"""Where the collection is, and how its playbooks are called."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import kubestead
+
+COLLECTION = "kubestead.cluster"
+
+# The phases of playbooks/site.yml, each a play of that name and with that tag.
+PHASES = ("validate", "preflight", "prepare", "balance", "bootstrap", "join", "network", "add-ons", "verify")
+
+
+class PlaybookError(ValueError):
+    """A playbook or a phase that there is not; the message says what there is."""
+
+
+def collection_root() -> Path:
+    """Find the collection: the checkout that this package runs from, or what the wheel installed beside it."""
+    package = Path(kubestead.__file__).resolve().parent
+    checkout = package.parent.parent
+    if (checkout / "galaxy.yml").is_file():
+        return checkout
+    installed = package.parent / "ansible_collections" / "kubestead" / "cluster"
+    if (installed / "galaxy.yml").is_file():
+        return installed
+    raise PlaybookError(
+        f"the collection {COLLECTION} is neither in {checkout} nor in {installed}: install kubestead again"
+    )
+
+
+def settings_file() -> Path:
+    """Find the ansible.cfg that playbooks run with: the checkout's, or its copy in the wheel."""
+    root = collection_root()
+    copy = Path(kubestead.__file__).resolve().parent / "ansible.cfg"
+    return root / "ansible.cfg" if (root / "ansible.cfg").is_file() else copy
+
+
+def resolve(playbook: str) -> str:
+    """Turn ``site`` into ``kubestead.cluster.site``; a path of a user's own playbook into an absolute one."""
+    if playbook.endswith((".yml", ".yaml")):
+        path = Path(playbook).resolve()
+        if not path.is_file():
+            raise PlaybookError(f"there is no playbook {path}")
+        return str(path)
+    name = playbook.removeprefix(f"{COLLECTION}.")
+    known = sorted(path.stem for path in (collection_root() / "playbooks").glob("*.yml"))
+    if name not in known:
+        raise PlaybookError(f"{COLLECTION} has no playbook {name!r}; it has {', '.join(known)}")
+    return f"{COLLECTION}.{name}"
+
+
+def phases_before(phase: str) -> list[str]:
+    """List the phases to leave out in order to begin at the given one."""
+    if phase not in PHASES:
+        raise PlaybookError(f"there is no phase {phase!r}; the phases are {', '.join(PHASES)}")
+    return list(PHASES[: PHASES.index(phase)])
+
+
+def executables() -> Path:
+    """Find the folder of this environment's programs, where its own ansible-playbook is."""
+    return Path(sys.executable).parent
+
+
+def command_line(playbook: str, options: Sequence[str]) -> str:
+    """Write the line that does the same without us, to be typed where the user is now."""
+    program = executables() / "ansible-playbook"
+    if shutil.which("ansible-playbook") == str(program):
+        name = "ansible-playbook"
+    else:
+        name = str(program.relative_to(Path.cwd())) if program.is_relative_to(Path.cwd()) else str(program)
+    return shlex.join([name, playbook, *options])

@@ -1,0 +1,226 @@
+"""What ansible-runner's events mean: the phases of a run, what each host does, and what went wrong.
+
+Plain data in, plain data out: no terminal, no clock, no files. Times come from the events themselves, so that a
+recorded run gives the same result as a live one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+Event = Mapping[str, Any]
+NoticeKind = Literal["phase", "phase_end", "changed", "failed", "note", "warning"]
+
+HIDDEN = "the result is hidden, because it holds secrets"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One task that failed on one host, with all that a reader needs to find it."""
+
+    host: str
+    phase: str
+    task: str
+    message: str
+    path: str
+    unreachable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseTime:
+    """One phase and how long it took."""
+
+    name: str
+    seconds: float
+    changed: int
+
+
+@dataclass(slots=True)
+class HostStats:
+    """Counts of task results on one host, and the task it is at (empty between tasks)."""
+
+    ok: int = 0
+    changed: int = 0
+    failed: int = 0
+    unreachable: int = 0
+    skipped: int = 0
+    task: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something worth a line, in the moment it happens."""
+
+    kind: NoticeKind
+    text: str
+    host: str = ""
+    task: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class _Phase:
+    name: str
+    started: float
+    seconds: float = 0.0
+    changed: int = 0
+
+
+@dataclass(slots=True)
+class Progress:
+    """The state of a run, brought forward by one event after another."""
+
+    hosts: dict[str, HostStats] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    data: dict[str, Any] = field(default_factory=dict)
+    now: float = 0.0
+    _phases: list[_Phase] = field(default_factory=list)
+    _running: _Phase | None = None
+    _lost: frozenset[str] | None = None
+
+    def feed(self, event: Event) -> Iterator[Notice]:
+        """Take in one event; yields what is worth telling about it."""
+        kind = event.get("event", "")
+        if created := event.get("created"):
+            self.now = datetime.fromisoformat(created).timestamp()
+        handler = _HANDLERS.get(kind)
+        return handler(self, event, event.get("event_data") or {}) if handler else iter(())
+
+    @property
+    def phase(self) -> str:
+        """The name of the phase that is running; empty before the first and after the last."""
+        return self._running.name if self._running else ""
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that the running phase has taken, by the newest event."""
+        return self.now - self._running.started if self._running else 0.0
+
+    def phases(self) -> list[PhaseTime]:
+        """The finished phases in their order. Plays of one name in a row are one phase."""
+        return [PhaseTime(phase.name, round(phase.seconds, 1), phase.changed) for phase in self._phases]
+
+    def final_failures(self) -> list[Failure]:
+        """The failures that hosts did not recover from, the last of each host; a rescued task is none."""
+        last = {failure.host: failure for failure in self.failures}
+        if self._lost is None:
+            return list(last.values())
+        return [failure for host, failure in last.items() if host in self._lost]
+
+    def finish(self) -> Iterator[Notice]:
+        """Close the running phase, as the end of the run does, also where the run broke off."""
+        running, self._running = self._running, None
+        if running is None:
+            return
+        running.seconds += self.now - running.started
+        for stats in self.hosts.values():
+            stats.task = ""
+        yield Notice("phase_end", running.name, seconds=self.now - running.started)
+
+    def _play_start(self, event: Event, data: Mapping[str, Any]) -> Iterator[Notice]:
+        name = str(data.get("name") or data.get("play") or "")
+        if self._running and self._running.name == name:
+            return
+        yield from self.finish()
+        if self._phases and self._phases[-1].name == name:
+            self._running = self._phases[-1]
+            self._running.started = self.now
+        else:
+            self._running = _Phase(name, self.now)
+            self._phases.append(self._running)
+        yield Notice("phase", name)
+
+    def _task_start(self, event: Event, data: Mapping[str, Any]) -> Iterator[Notice]:
+        self._host(data).task = _task(data)
+        return iter(())
+
+    def _ok(self, event: Event, data: Mapping[str, Any]) -> Iterator[Notice]:
+        host, result = self._end(data)
+        host.ok += 1
+        if result.get("changed"):
+            host.changed += 1
+            if self._running:
+                self._running.changed += 1
+            yield Notice("changed", "", str(data.get("host")), _task(data))
+        if result.get("_ansible_verbose_always") and result.get("msg"):
+            yield Notice("note", _text(result["msg"]), str(data.get("host")), _task(data))
+
+    def _skipped(self, event: Event, data: Mapping[str, Any]) -> Iterator[Notice]:
+        self._end(data)[0].skipped += 1
+        return iter(())
+
+    def _failed(self, event: Event, data: Mapping[str, Any]) -> Iterator[Notice]:
+        host, result = self._end(data)
+        if data.get("ignore_errors"):
+            return
+        unreachable = event.get("event") == "runner_on_unreachable"
+        if unreachable:
+            host.unreachable += 1
+        else:
+            host.failed += 1
+        failure = Failure(
+            host=str(data.get("host")),
+            phase=self.phase,
+            task=_task(data),
+            message=_message(result),
+            path=str(data.get("task_path") or ""),
+            unreachable=unreachable,
+        )
+        self.failures.append(failure)
+        yield Notice("failed", failure.message, failure.host, failure.task)
+
+    def _warning(self, event: Event, data: Mapping[str, Any]) -> Iterator[Notice]:
+        if text := str(event.get("stdout") or "").strip():
+            yield Notice("warning", text)
+
+    def _stats(self, event: Event, data: Mapping[str, Any]) -> Iterator[Notice]:
+        self._lost = frozenset(data.get("failures") or {}) | frozenset(data.get("dark") or {})
+        self.data = dict(data.get("artifact_data") or {})
+        return self.finish()
+
+    def _host(self, data: Mapping[str, Any]) -> HostStats:
+        return self.hosts.setdefault(str(data.get("host")), HostStats())
+
+    def _end(self, data: Mapping[str, Any]) -> tuple[HostStats, Mapping[str, Any]]:
+        host = self._host(data)
+        host.task = ""
+        result = data.get("res")
+        return host, result if isinstance(result, Mapping) else {}
+
+
+_HANDLERS = {
+    "playbook_on_play_start": Progress._play_start,
+    "playbook_on_stats": Progress._stats,
+    "runner_on_start": Progress._task_start,
+    "runner_on_ok": Progress._ok,
+    "runner_on_skipped": Progress._skipped,
+    "runner_on_failed": Progress._failed,
+    "runner_on_unreachable": Progress._failed,
+    "warning": Progress._warning,
+    "deprecated": Progress._warning,
+    "error": Progress._warning,
+}
+
+
+def _task(data: Mapping[str, Any]) -> str:
+    return str(data.get("task") or data.get("name") or "")
+
+
+def _text(value: Any) -> str:
+    return "\n".join(str(line) for line in value) if isinstance(value, list) else str(value)
+
+
+def _message(result: Mapping[str, Any]) -> str:
+    """What a task said of its failure: its message and, where a command or a loop failed, that one's own words."""
+    if "censored" in result:
+        return HIDDEN
+    lines = [_text(result["msg"])] if result.get("msg") else []
+    for item in result.get("results") or []:
+        if isinstance(item, Mapping) and item.get("failed"):
+            lines.append(f"{item.get('item', '')}: {_message(item)}".removeprefix(": "))
+    if not lines or result.get("msg") == "non-zero return code":
+        lines += [str(result[key]).strip() for key in ("stderr", "stdout", "module_stderr") if result.get(key)]
+    return "\n".join(line for line in lines if line) or "it gave no reason"

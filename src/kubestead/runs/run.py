@@ -1,0 +1,216 @@
+"""Runs one playbook through ansible-runner: shows it, records it, explains how it ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+
+from kubestead.runs import report
+from kubestead.runs.playbooks import PHASES, command_line, executables, phases_before, resolve, settings_file
+from kubestead.runs.progress import Event, Failure, HostStats, PhaseTime, Progress
+from kubestead.runs.record import Record
+from kubestead.runs.render import choose_renderer
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How a run ended.
+
+    ``data`` is what the playbook itself handed out with ``set_stats``; ``record`` the folder with the run's record.
+    """
+
+    ok: bool
+    rc: int
+    phases: list[PhaseTime]
+    hosts: dict[str, HostStats]
+    failures: list[Failure]
+    record: Path
+    command: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """The time of all phases together."""
+        return sum(phase.seconds for phase in self.phases)
+
+    @property
+    def changed(self) -> int:
+        """The number of changed task results over all hosts."""
+        return sum(host.changed for host in self.hosts.values())
+
+
+def run_playbook(
+    playbook: str,
+    inventory: Path,
+    *,
+    limit: str | None = None,
+    tags: Sequence[str] | None = None,
+    extra_vars: Mapping[str, Any] | None = None,
+    check: bool = False,
+    start_at: str | None = None,
+    passthrough: Sequence[str] = (),
+    console: Console | None = None,
+) -> RunResult:
+    """Run a playbook of the collection (``site``, ``reset``) or a user's own (a path) and tell how it goes.
+
+    ``extra_vars`` and ``passthrough`` are seen in the list of processes and in the record: no secrets in them. A
+    failure is explained here and told by the result; only a playbook or a phase that there is not raises
+    :class:`~kubestead.runs.playbooks.PlaybookError`.
+    """
+    console = console or Console()
+    target = resolve(playbook)
+    options = _options(limit, tags, extra_vars, check, start_at, passthrough)
+    command = command_line(target, ["-i", str(inventory), *options])
+    console.print(command, style="dim", markup=False, highlight=False, soft_wrap=True)
+
+    progress = Progress()
+    record = Record.begin(playbook)
+    started = datetime.now(UTC)
+    with _stop_on_signal() as stopped, choose_renderer(console, progress) as renderer:
+
+        def handle(event: Event) -> bool:
+            record.event(event)
+            for notice in progress.feed(event):
+                renderer.show(notice)
+            return False  # ansible-runner's own event files hold whole results: none are kept
+
+        rc = _run(target, inventory, options, record.runner_directory, handle, stopped)
+        for notice in progress.finish():
+            renderer.show(notice)
+        rc = INTERRUPTED if stopped() else rc
+
+    result = RunResult(
+        ok=rc == 0,
+        rc=rc,
+        phases=progress.phases(),
+        hosts=progress.hosts,
+        failures=progress.final_failures() if rc else [],
+        record=record.directory,
+        command=command,
+        data=progress.data,
+    )
+    record.end(_outcome(result, started))
+    _tell(console, result)
+    return result
+
+
+def _options(
+    limit: str | None,
+    tags: Sequence[str] | None,
+    extra_vars: Mapping[str, Any] | None,
+    check: bool,
+    start_at: str | None,
+    passthrough: Sequence[str],
+) -> list[str]:
+    options: list[str] = []
+    if limit:
+        options += ["--limit", limit]
+    if tags:
+        options += ["--tags", ",".join(tags)]
+    if start_at and (earlier := phases_before(start_at)):
+        options += ["--skip-tags", ",".join(earlier)]
+    if extra_vars:
+        options += ["--extra-vars", json.dumps(dict(extra_vars))]
+    if check:
+        options.append("--check")
+    return [*options, *passthrough]
+
+
+def _run(
+    target: str,
+    inventory: Path,
+    options: Sequence[str],
+    directory: Path,
+    handle: Callable[[Event], bool],
+    stopped: Callable[[], bool],
+) -> int:
+    from ansible_runner.interface import run  # slow to import, and most commands run no playbook
+
+    temporary = directory / "tmp"
+    temporary.mkdir(mode=0o700)
+    environment = {
+        "ANSIBLE_CONFIG": os.environ.get("ANSIBLE_CONFIG") or str(settings_file()),
+        # ansible-runner would switch it off.
+        "ANSIBLE_HOST_KEY_CHECKING": os.environ.get("ANSIBLE_HOST_KEY_CHECKING", "True"),
+        # A stopped Ansible leaves its temporary files: here they go with the folder.
+        "ANSIBLE_LOCAL_TEMP": str(temporary),
+        "PATH": f"{executables()}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+    }
+    runner = run(
+        private_data_dir=str(directory),
+        project_dir=str(Path.cwd()),
+        playbook=target,
+        inventory=str(inventory.resolve()),
+        cmdline=shlex.join(options),
+        envvars=environment,
+        event_handler=handle,
+        cancel_callback=stopped,
+        quiet=True,
+        suppress_env_files=True,
+    )
+    return int(runner.rc)
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[Callable[[], bool]]:
+    """Turn Ctrl-C and SIGTERM into a flag that the runner asks for; puts the handlers back afterwards."""
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+
+    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _outcome(result: RunResult, started: datetime) -> dict[str, Any]:
+    return {
+        "command": result.command,
+        "started": started.isoformat(timespec="seconds"),
+        "ok": result.ok,
+        "rc": result.rc,
+        "seconds": round(result.seconds, 1),
+        "phases": [asdict(phase) for phase in result.phases],
+        "hosts": {name: asdict(host) for name, host in result.hosts.items()},
+        "failures": [asdict(failure) for failure in result.failures],
+    }
+
+
+def _resume(result: RunResult) -> str | None:
+    """Write the Ansible line that leaves out the phases before the one that failed."""
+    phase = result.failures[0].phase
+    if phase not in PHASES[1:] or "--skip-tags" in result.command:
+        return None
+    return f"{result.command} --skip-tags {','.join(phases_before(phase))}"
+
+
+def _tell(console: Console, result: RunResult) -> None:
+    if result.ok:
+        report.print_outcome(console, result.phases, result.hosts)
+        return
+    resume = None
+    if result.rc == INTERRUPTED:
+        console.print("Stopped.", style="bold")
+    elif result.failures:
+        report.print_failures(console, result.failures)
+        resume = _resume(result)
+    else:
+        report.print_broken(console, result.record / "output.log")
+    report.print_next(console, command=result.command, record=result.record, resume=resume)
