@@ -34,7 +34,7 @@ class Record:
         root = root or state_dir() / "runs"
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
-        record = cls(root / f"{stamp}-{Path(playbook).stem.rpartition('.')[2]}")
+        record = cls(root / f"{stamp}-{Path(playbook).name.removesuffix('.yml').rpartition('.')[2]}")
         for old in sorted(path for path in root.iterdir() if path.is_dir())[:-KEPT]:
             shutil.rmtree(old, ignore_errors=True)
         return record

@@ -101,7 +101,7 @@ class LiveRenderer:
 
     def view(self) -> RenderableType:
         """The part that is redrawn: the running phase and what each host does."""
-        phase = self._progress.phase or "starting"
+        phase = self._progress.phase or ("ending" if self._progress.phases() else "starting")
         running = self._clock() - self._progress.now + self._progress.elapsed if self._progress.phase else 0.0
         header = Text.assemble(("▸ ", "cyan"), (f"{phase:<12} ", "bold"), (f"{seconds(running):>12}", "dim"))
         table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim")

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kubestead.runs import playbooks
+from kubestead.runs.playbooks import PHASES, PlaybookError
+
+
+def test_a_playbook_is_called_by_its_full_name() -> None:
+    assert playbooks.resolve("site") == "kubestead.cluster.site"
+    assert playbooks.resolve("kubestead.cluster.site") == "kubestead.cluster.site"
+
+
+def test_an_unknown_playbook_is_an_error_that_names_the_known() -> None:
+    with pytest.raises(PlaybookError, match=r"no playbook 'siet'; it has .*site"):
+        playbooks.resolve("siet")
+
+
+def test_a_users_own_playbook_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.yml").touch()
+    monkeypatch.chdir(tmp_path)
+    assert playbooks.resolve("mine.yml") == str(tmp_path / "mine.yml")
+    with pytest.raises(PlaybookError, match="there is no playbook"):
+        playbooks.resolve("other.yml")
+
+
+def test_beginning_at_a_phase_leaves_out_those_before() -> None:
+    assert playbooks.phases_before("validate") == []
+    assert playbooks.phases_before("join") == ["validate", "preflight", "prepare", "balance", "bootstrap"]
+    with pytest.raises(PlaybookError, match="the phases are validate, preflight"):
+        playbooks.phases_before("jion")
+
+
+def test_every_play_of_site_is_a_phase_with_its_tag_in_order() -> None:
+    plays = yaml.safe_load((playbooks.collection_root() / "playbooks" / "site.yml").read_text(encoding="utf-8"))
+    phases = []
+    for play in plays:
+        (tag,) = [play["tags"]] if isinstance(play["tags"], str) else play["tags"]
+        if "hosts" in play:
+            assert play["name"] == tag
+        phases.append(tag)
+    assert set(phases) <= set(PHASES)
+    assert phases == sorted(phases, key=PHASES.index)
+
+
+def test_the_line_for_ansible_is_one_that_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Path(sys.executable).parent
+    monkeypatch.setenv("PATH", str(here))
+    assert playbooks.command_line("kubestead.cluster.site", ["-i", "a b"]) == (
+        "ansible-playbook kubestead.cluster.site -i 'a b'"
+    )
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.chdir(here.parent)
+    assert playbooks.command_line("x.yml", []) == f"{here.name}/ansible-playbook x.yml"
+    monkeypatch.chdir(tmp_path)
+    assert playbooks.command_line("x.yml", []) == f"{here}/ansible-playbook x.yml"

@@ -1,0 +1,111 @@
+"""Runs of real, tiny playbooks on this machine's own Python, without any host."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from kubestead.runs import RunResult, run_playbook
+
+HEAD = "- name: prepare\n  hosts: all\n  gather_facts: false\n  tasks:\n"
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "hosts.yml").write_text(
+        "all:\n  vars:\n    ansible_connection: local\n"
+        '    ansible_python_interpreter: "{{ ansible_playbook_python }}"\n'
+        "  hosts:\n    one:\n    two:\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("CI", "true")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def play(place: Path, tasks: str, **options: object) -> tuple[RunResult, str]:
+    playbook = place / "play.yml"
+    playbook.write_text(HEAD + textwrap.indent(textwrap.dedent(tasks), "    "), encoding="utf-8")
+    console = Console(file=io.StringIO(), width=200)
+    result = run_playbook(str(playbook), place / "hosts.yml", console=console, **options)  # type: ignore[arg-type]
+    return result, str(console.file.getvalue())  # type: ignore[attr-defined]
+
+
+def test_a_good_run(place: Path) -> None:
+    tasks = """
+    - ansible.builtin.debug:
+        msg: "{{ greeting }}"
+      changed_when: true
+    """
+    result, output = play(place, tasks, extra_vars={"greeting": "good day"}, limit="one")
+    assert result.ok
+    assert (result.rc, result.changed, set(result.hosts)) == (0, 1, {"one"})
+    assert [phase.name for phase in result.phases] == ["prepare"]
+    assert "  one: good day" in output
+    assert "Changed: one 1." in output
+    assert "--limit one --extra-vars" in result.command
+    outcome = json.loads((result.record / "run.json").read_text())
+    assert outcome["ok"]
+    assert "PLAY RECAP" in (result.record / "output.log").read_text()
+
+
+def test_a_failed_run_says_how_to_go_on(place: Path) -> None:
+    result, output = play(place, '- ansible.builtin.fail: {msg: "No room on {{ inventory_hostname }}."}\n')
+    assert not result.ok
+    assert result.rc == 2
+    assert {failure.host for failure in result.failures} == {"one", "two"}
+    assert "  | No room on two." in output
+    assert "run the same command again" in output
+    assert "--skip-tags validate,preflight" in output
+    assert str(result.record) in output
+
+
+def test_check_mode_changes_nothing(place: Path) -> None:
+    tasks = f"- ansible.builtin.copy: {{content: x, dest: '{place}/made', mode: '0644'}}\n"
+    result, _ = play(place, tasks, check=True)
+    assert result.ok
+    assert result.changed == 2
+    assert not (place / "made").exists()
+
+
+def test_a_playbook_that_is_not_yaml_shows_ansibles_words(place: Path) -> None:
+    result, output = play(place, "- : : nonsense {{\n")
+    assert not result.ok
+    assert result.failures == []
+    assert "Ansible stopped before it came to a task" in output
+    assert "play.yml" in output
+
+
+def test_a_stopped_run_ends_ansible_and_says_so(place: Path) -> None:
+    (place / "play.yml").write_text(
+        HEAD + "    - ansible.builtin.debug: {msg: here I am}\n    - ansible.builtin.command: sleep 600\n",
+        encoding="utf-8",
+    )
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom kubestead.runs import run_playbook\n"
+        "sys.exit(run_playbook('play.yml', Path('hosts.yml')).rc)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c", code], cwd=place, stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "here I am" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Stopped." in rest
+    (record,) = (place / "state" / "kubestead" / "runs").iterdir()
+    assert json.loads((record / "run.json").read_text())["rc"] == 130
+    assert not (record / "runner").exists()
