@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.kubestead.cluster.plugins.module_utils._topology import TopologyError, bootstrap_host
 
 DOCUMENTATION = r"""
@@ -17,7 +16,8 @@ author: Kubestead contributors
 version_added: 0.1.0
 short_description: The control plane to ask, or to begin with
 description:
-  - Chosen from what M(kubestead.cluster.node_state) found running, never from its place in the list where anything runs.
+  - Chosen from what M(kubestead.cluster.node_state) found running, and from its place in the list
+    only where nothing runs yet.
   - Two certificate authorities among the control planes are an error.
 positional: hostvars
 options:

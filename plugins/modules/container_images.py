@@ -93,7 +93,7 @@ class Puller:
             f"pull {image} in {attempts} attempts",
             command,
             stderr,
-            "Where the registry is out of reach, set cluster_mirror_url, cluster_registry_mirrors or cluster_image_repository.",
+            "Where the registry is out of reach, set cluster_mirror_url or cluster_registry_mirrors.",
         )
 
     def _fail(self, what: str, command: t.Sequence[str], stderr: str, advice: str) -> t.NoReturn:

@@ -11,7 +11,8 @@ author: Kubestead contributors
 version_added: 0.1.0
 short_description: The control plane's certificates, lent to a joining control plane
 description:
-  - Uploads the certificates and keys that control planes share, encrypted, into the Secret C(kubeadm-certs), or deletes that Secret.
+  - Uploads the certificates and keys that control planes share, encrypted, into the Secret C(kubeadm-certs),
+    or deletes that Secret.
   - Runs on a control plane that is a member of the cluster. kubeadm lets the Secret live two hours at most.
 attributes:
   check_mode:
@@ -22,7 +23,9 @@ attributes:
     support: none
 options:
   state:
-    description: V(present) uploads the certificates, each time anew since an older upload has another key. V(absent) deletes them.
+    description:
+      - V(present) uploads the certificates, each time anew since an older upload has another key.
+      - V(absent) deletes them.
     type: str
     choices: [present, absent]
     default: present
@@ -78,9 +81,8 @@ class Certificates:
 
     def upload(self, key: str) -> None:
         """Upload the certificates encrypted with the key, which only ever lies in a file that root can read."""
-        stored = self._run(
-            [*self._kubectl, "get", "configmap", "kubeadm-config", "--namespace", "kube-system", "--output", "json"]
-        )
+        read = ["get", "configmap", "kubeadm-config", "--namespace", "kube-system", "--output", "json"]
+        stored = self._run([*self._kubectl, *read])
         cluster: str = json.loads(stored)["data"]["ClusterConfiguration"]
         init = {"apiVersion": "kubeadm.k8s.io/v1beta4", "kind": "InitConfiguration", "certificateKey": key}
         folder = tempfile.mkdtemp(prefix="kubestead-", dir="/run")

@@ -1,0 +1,125 @@
+"""The cluster under test: its nodes, its playbooks, and what can be seen of it from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import testinfra
+import yaml
+
+ROOT = Path(__file__).parents[2]
+RECAP = re.compile(
+    r"^(?P<host>\S+)\s+: ok=(?P<ok>\d+)\s+changed=(?P<changed>\d+)\s+unreachable=(?P<unreachable>\d+)\s+failed=(?P<failed>\d+)"
+)
+
+
+@dataclass
+class Run:
+    """One ansible-playbook process that has ended."""
+
+    code: int
+    output: str
+    recap: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @property
+    def changed(self) -> dict[str, int]:
+        """Number of changed tasks for each host that changed at all."""
+        return {host: counts["changed"] for host, counts in self.recap.items() if counts["changed"]}
+
+    def raise_for_failure(self) -> Run:
+        """The run itself; fails the test with the end of its output where it did not succeed."""
+        assert self.code == 0, f"ansible-playbook ended with {self.code}:\n{self.output[-6000:]}"
+        return self
+
+
+class Cluster:
+    """The cluster that an inventory describes, on the lab's containers."""
+
+    def __init__(self, inventory: Path) -> None:
+        self.inventory = inventory
+        hosts = yaml.safe_load((inventory / "hosts.yml").read_text())["all"]["children"]
+        variables = yaml.safe_load((inventory / "group_vars/all/cluster.yml").read_text())
+        self.name: str = variables["cluster_name"]
+        self.control_planes = list(hosts["control_plane"]["hosts"])
+        self.workers = list(hosts["workers"]["hosts"])
+        self.nodes = self.control_planes + self.workers
+
+    def start(self, playbook: str, *arguments: str, python: str = sys.executable) -> subprocess.Popen[str]:
+        """An ansible-playbook process in a process group of its own, its output readable line by line."""
+        ansible = Path(python).with_name("ansible-playbook")
+        return subprocess.Popen(
+            [str(ansible), playbook, "-i", str(self.inventory), *arguments],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "PYTHONUNBUFFERED": "1"},
+        )
+
+    def play(self, playbook: str, *arguments: str, python: str = sys.executable) -> Run:
+        """Run a playbook to its end."""
+        process = self.start(playbook, *arguments, python=python)
+        output, _ = process.communicate(timeout=900)
+        recap = {
+            match["host"]: {key: int(match[key]) for key in ("ok", "changed", "unreachable", "failed")}
+            for match in map(RECAP.match, output.splitlines())
+            if match
+        }
+        return Run(process.returncode, output, recap)
+
+    def play_and_kill(self, playbook: str, mark: str, after: float = 0.0) -> bool:
+        """Kill the controller's processes `after` seconds from the line that holds the mark. False where it never came."""
+        process = self.start(playbook)
+        assert process.stdout is not None
+        seen = any(mark in line for line in process.stdout)
+        if seen:
+            time.sleep(after)
+            os.killpg(process.pid, signal.SIGKILL)
+        process.stdout.close()
+        process.wait(timeout=60)
+        return seen
+
+    def host(self, node: str) -> Any:
+        """The node seen through the container engine, without Ansible."""
+        return testinfra.get_host(f"docker://{self.name}-{node}")
+
+    def kubectl(self, *arguments: str) -> Any:
+        """What kubectl on a control plane answers, as JSON."""
+        command = " ".join(["kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *arguments, "--output=json"])
+        return json.loads(self.host(self.control_planes[0]).check_output(command))
+
+    def ready_nodes(self) -> set[str]:
+        """Names of the nodes that are Ready."""
+        nodes = self.kubectl("get", "nodes")["items"]
+        return {
+            node["metadata"]["name"]
+            for node in nodes
+            for condition in node["status"]["conditions"]
+            if condition["type"] == "Ready" and condition["status"] == "True"
+        }
+
+    def started(self, nodes: Iterable[str], units: Sequence[str] = ("containerd", "kubelet", "ssh")) -> dict[str, str]:
+        """For each node, when its services and its containers were started."""
+        seen = {}
+        for node in nodes:
+            host = self.host(node)
+            services = host.check_output(
+                f"systemctl show --property=Id,ActiveEnterTimestampMonotonic {' '.join(units)}"
+            )
+            containers = json.loads(host.check_output("crictl ps --output json"))["containers"]
+            seen[node] = services + "\n".join(
+                sorted(f"{item['metadata']['name']} {item['createdAt']}" for item in containers)
+            )
+        return seen

@@ -1,0 +1,35 @@
+"""Whole clusters on the lab: one set of nodes for the session, taken down at its end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .cluster import ROOT, Cluster
+
+INVENTORY = Path(__file__).parent / "inventory"
+
+
+def lab(*arguments: str, inventory: Path = INVENTORY) -> None:
+    """Run `kubestead lab` on an inventory."""
+    kubestead = Path(sys.executable).with_name("kubestead")
+    subprocess.run([str(kubestead), "lab", *arguments, "-i", str(inventory)], cwd=ROOT, check=True)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """Fresh nodes with a mirror beside them, and nothing installed."""
+    lab("down")
+    lab("up", "--no-cluster")
+    yield Cluster(INVENTORY)
+    lab("down")
+
+
+@pytest.fixture
+def clean_nodes(cluster: Cluster) -> None:
+    """The nodes without a cluster, whatever the tests before left on them."""
+    cluster.play("playbooks/reset.yml", "-e", f"reset_confirm={cluster.name}").raise_for_failure()

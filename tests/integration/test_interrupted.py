@@ -1,0 +1,35 @@
+"""The controller is killed at each phase, and once in the middle of it; the same command finishes the job."""
+
+from __future__ import annotations
+
+import pytest
+
+from .cluster import Cluster
+
+# A line of ansible-playbook's output, and the seconds from it to the kill.
+MOMENTS = [
+    ("PLAY [preflight]", 1.0),
+    ("PLAY [prepare]", 0.0),
+    ("Install the packages", 1.5),
+    ("Pull images", 1.0),
+    ("PLAY [bootstrap]", 0.0),
+    ("Make the first control plane", 2.0),
+    ("Make the first control plane", 6.0),
+    ("PLAY [join]", 0.0),
+    ("Join]", 1.5),
+    ("PLAY [network]", 0.5),
+    ("PLAY [verify]", 2.0),
+]
+
+
+@pytest.mark.usefixtures("clean_nodes")
+def test_killed_at_each_phase_the_same_command_finishes(cluster: Cluster) -> None:
+    missed = [mark for mark, after in MOMENTS if not cluster.play_and_kill("site.yml", mark, after)]
+    assert missed == [], "these moments never came, so nothing was killed there"
+    cluster.play("site.yml").raise_for_failure()
+    assert cluster.ready_nodes() == set(cluster.nodes)
+    assert cluster.play("site.yml").raise_for_failure().changed == {}
+    tokens = cluster.kubectl(
+        "get", "secrets", "--namespace=kube-system", "--field-selector=type=bootstrap.kubernetes.io/token"
+    )
+    assert len(tokens["items"]) <= 2, "more tokens outlive the killed runs than were made before their kill"

@@ -1,0 +1,62 @@
+"""What inventories lead to: the files that nodes would get, compared with those that a person has read.
+
+`UPDATE_EXPECTED=1 pytest tests/unit/roles` writes the expected files anew; read the difference before you commit it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+# Name, inventory below the root, the kind of machine found.
+CASES = [
+    ("lab", "inventories/lab", "container"),
+    ("proxy-and-pass-through", "tests/unit/roles/inventories/proxy-and-pass-through", "machine"),
+    ("aliyun-images", "tests/unit/roles/inventories/aliyun-images", "machine"),
+]
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: case[0])
+def rendered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    name, inventory, state = request.param
+    output = tmp_path_factory.mktemp(name)
+    hosts = yaml.safe_load((ROOT / inventory / "hosts.yml").read_text())["all"]["children"]
+    for group in ("control_plane", "workers"):
+        (output / next(iter(hosts[group]["hosts"]))).mkdir()
+    command = [
+        str(Path(sys.executable).with_name("ansible-playbook")),
+        str(HERE / "render.yml"),
+        *("-i", str(ROOT / inventory), "-e", f"output={output}", "-e", f"state={state}"),
+    ]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return name, output
+
+
+def test_files_are_as_expected(rendered: tuple[str, Path]) -> None:
+    name, output = rendered
+    expected = HERE / "expected" / name
+    if os.environ.get("UPDATE_EXPECTED"):
+        shutil.rmtree(expected, ignore_errors=True)
+        shutil.copytree(output, expected)
+    files = {path.relative_to(output) for path in output.rglob("*") if path.is_file()}
+    assert files == {path.relative_to(expected) for path in expected.rglob("*") if path.is_file()}
+    for file in sorted(files):
+        assert (output / file).read_text() == (expected / file).read_text(), f"{name}: {file} differs"
+
+
+def test_files_are_what_their_readers_parse(rendered: tuple[str, Path]) -> None:
+    _, output = rendered
+    for file in output.rglob("*.toml"):
+        assert tomllib.loads(file.read_text())
+    for file in [*output.rglob("*.yaml"), *output.rglob("*.yml")]:
+        assert all(document for document in yaml.safe_load_all(file.read_text()))
