@@ -21,8 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 Type = Literal["str", "int", "float", "bool", "list", "dict", "path", "raw"]
 
 COMMAND = "python -m kubestead.specification"
-BEGIN = "<!-- begin variables: generated from meta/argument_specs.yml -->"
-END = "<!-- end variables -->"
+BEGIN = "<!-- variables -->"
+END = "<!-- /variables -->"
 SCHEMA_ADDRESS = "https://json-schema.org/draft/2020-12/schema"
 
 _JSON_TYPES: dict[str, str] = {
@@ -258,9 +258,7 @@ def generate(root: Path) -> dict[Path, str]:
 def outdated(root: Path) -> list[Path]:
     """Return the generated files of the collection in ``root`` that differ from what its specifications say."""
     return [
-        path
-        for path, text in generate(root).items()
-        if not path.exists() or path.read_text(encoding="utf-8") != text
+        path for path, text in generate(root).items() if not path.exists() or path.read_text(encoding="utf-8") != text
     ]
 
 

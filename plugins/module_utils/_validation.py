@@ -1,0 +1,843 @@
+# Copyright: Kubestead contributors
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Every mistake of an inventory in one list: a model of it that needs no Ansible, and the rules it is held to."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import os
+import re
+import typing as t
+from collections import Counter
+
+from ansible_collections.kubestead.cluster.plugins.module_utils._validation_values import (
+    NODE_NAME,
+    Supported,
+    coerce,
+    did_you_mean,
+    is_address,
+    is_dns_name,
+    parse_cidr,
+    parse_range,
+    problems,
+    redacted,
+    shown,
+    split_endpoint,
+    suggestion,
+    type_problem,
+)
+
+CONTROL_PLANE = "control_plane"
+WORKERS = "workers"
+GROUP_ALIASES = {
+    CONTROL_PLANE: (
+        "control_plane",
+        "control_planes",
+        "controlplane",
+        "controlplanes",
+        "master",
+        "masters",
+        "kube_control_plane",
+        "kube_master",
+        "kube_masters",
+        "k8s_master",
+        "k8s_masters",
+    ),
+    WORKERS: (
+        "worker",
+        "workers",
+        "node",
+        "nodes",
+        "kube_node",
+        "kube_nodes",
+        "kube_worker",
+        "kube_workers",
+        "k8s_worker",
+        "k8s_workers",
+        "k8s_node",
+        "k8s_nodes",
+        "minion",
+        "minions",
+    ),
+}
+VARIABLE_ALIASES = {
+    "cluster_version": "cluster_kubernetes_version",
+    "cluster_k8s_version": "cluster_kubernetes_version",
+    "cluster_kube_version": "cluster_kubernetes_version",
+    "cluster_pod_network": "cluster_pod_cidr",
+    "cluster_pod_network_cidr": "cluster_pod_cidr",
+    "cluster_pod_subnet": "cluster_pod_cidr",
+    "cluster_pods_cidr": "cluster_pod_cidr",
+    "cluster_service_subnet": "cluster_service_cidr",
+    "cluster_services_cidr": "cluster_service_cidr",
+    "cluster_cni": "cluster_network",
+    "cluster_network_plugin": "cluster_network",
+    "cluster_control_plane_endpoint": "cluster_endpoint",
+    "cluster_domain": "cluster_dns_domain",
+    "cluster_registry": "cluster_image_repository",
+    "cluster_image_registry": "cluster_image_repository",
+    "cluster_mirror": "cluster_mirror_url",
+    "cluster_labels": "cluster_node_labels",
+    "cluster_taints": "cluster_node_taints",
+    "cluster_cert_sans": "cluster_extra_sans",
+}
+CLUSTER_WIDE = frozenset(
+    "cluster_" + name
+    for name in (
+        "name",
+        "kubernetes_version",
+        "endpoint",
+        "api_port",
+        "extra_sans",
+        "pod_cidr",
+        "service_cidr",
+        "dns_domain",
+        "node_port_range",
+        "network",
+        "flannel_backend",
+        "proxy_mode",
+        "feature_gates",
+        "schedule_on_control_planes",
+        "image_repository",
+        "kubeadm_cluster_config",
+        "kubelet_config",
+        "kube_proxy_config",
+        "kubeconfig_path",
+        "smoke_test",
+        "validate_mirror",
+    )
+)
+
+_NAMED = 3
+
+
+class _Unknown:
+    """What a template is worth before the run: not to be known."""
+
+    def __repr__(self) -> str:
+        return "UNKNOWN"
+
+
+UNKNOWN = _Unknown()
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """Where something stands: a file with a line, or a description such as a command line's option."""
+
+    path: t.Optional[str] = None
+    line: t.Optional[int] = None
+    description: t.Optional[str] = None
+
+    def __str__(self) -> str:
+        if self.path is None:
+            return (self.description or "the inventory").strip("<>")
+        path = os.path.relpath(self.path)
+        path = self.path if path.startswith("..") else path
+        return f"{path}:{self.line}" if self.line else path
+
+
+@dataclasses.dataclass(frozen=True)
+class Variable:
+    """One definition of a variable. ``secret`` keeps its value out of messages; ``where`` is all, group, host or extra."""
+
+    name: str
+    value: t.Any
+    origin: Origin = Origin()
+    where: str = "all"
+    owner: str = "all"
+    secret: bool = False
+
+    @property
+    def is_template(self) -> bool:
+        """Whether Ansible would render the value."""
+        return _has_template(self.value)
+
+
+def _has_template(value: t.Any) -> bool:
+    if isinstance(value, str):
+        return "{{" in value or "{%" in value
+    if isinstance(value, dict):
+        return any(_has_template(item) for pair in value.items() for item in pair)
+    if isinstance(value, list):
+        return any(map(_has_template, value))
+    return False
+
+
+# The definitions of one host or group by name, in layers: those of the inventory file come first, then those of files
+# beside the inventory, then those beside the playbook; a later one wins.
+Layers = t.Sequence[t.Mapping[str, Variable]]
+
+
+@dataclasses.dataclass
+class Group:
+    """A group with all its hosts, those of its children too."""
+
+    name: str
+    hosts: t.Sequence[str]
+    layers: Layers = ()
+    origin: Origin = Origin()
+
+
+@dataclasses.dataclass
+class Host:
+    """A host with the groups it is in, all left out, those first whose variables give way."""
+
+    name: str
+    groups: t.Sequence[str]
+    layers: Layers = ()
+    origin: Origin = Origin()
+
+
+@dataclasses.dataclass(frozen=True)
+class Stray:
+    """A file or folder of ``group_vars`` or ``host_vars`` whose name is that of no group or host."""
+
+    kind: str
+    name: str
+    path: str
+
+
+@dataclasses.dataclass
+class Inventory:
+    """What was read. ``render`` tells what a template is worth for a host, UNKNOWN where that takes a run."""
+
+    groups: t.Dict[str, Group]
+    hosts: t.Dict[str, Host]
+    extra: t.Mapping[str, Variable] = dataclasses.field(default_factory=dict)
+    strays: t.Sequence[Stray] = ()
+    source: Origin = Origin()
+    render: t.Callable[[t.Any, str], t.Any] = lambda _value, _host: UNKNOWN
+
+    def lookup(self, name: str, host: t.Optional[Host]) -> t.Optional[Variable]:
+        """Return the definition of ``name`` that counts for ``host``, or for all where there is none."""
+        if name in self.extra:
+            return self.extra[name]
+        holders: t.List[t.List[Layers]] = []
+        if host is not None:
+            holders += [[host.layers], [self.groups[group].layers for group in host.groups]]
+        if "all" in self.groups:
+            holders.append([self.groups["all"].layers])
+        for layered in holders:
+            for level in range(max(map(len, layered), default=0) - 1, -1, -1):
+                for layers in reversed(layered):
+                    if level < len(layers) and name in layers[level]:
+                        return layers[level][name]
+        return None
+
+    def hosts_of(self, group: str) -> t.Sequence[str]:
+        """Return the hosts of a group, none where there is no such group."""
+        return self.groups[group].hosts if group in self.groups else ()
+
+    def definitions(self) -> t.Iterator[Variable]:
+        """Yield every definition once, however many hosts it counts for."""
+        yield from self.extra.values()
+        owners: t.List[t.Union[Group, Host]] = [*self.groups.values(), *self.hosts.values()]
+        for owner in owners:
+            for layer in owner.layers:
+                yield from layer.values()
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """A mistake, or with ``warning`` a doubt, and all that is to be said of it."""
+
+    rule: str
+    text: str
+    origin: Origin = Origin()
+    host: str = ""
+    group: str = ""
+    variable: str = ""
+    value: str = ""
+    allowed: str = ""
+    hint: str = ""
+    warning: bool = False
+
+    @property
+    def message(self) -> str:
+        """The finding on one line: where, who, what, what is allowed, what was probably meant."""
+        who = f"host {self.host}: " if self.host else f"group {self.group}: " if self.group else ""
+        what = f"{self.variable} is {self.value}: " if self.value else ""
+        what = what or (f"{self.variable}: " if self.variable else "")
+        parts = [f"{self.origin}: {who}{what}{self.text}."]
+        if self.allowed:
+            parts.append(f"Allowed: {self.allowed}.")
+        if self.hint:
+            parts.append(self.hint)
+        return redacted(" ".join(parts))
+
+    def as_dict(self) -> t.Dict[str, t.Any]:
+        """The finding for programs, without what does not apply."""
+        fields = {
+            "rule": self.rule,
+            "file": self.origin.path,
+            "line": self.origin.line,
+            "host": self.host,
+            "group": self.group,
+            "variable": self.variable,
+            "value": self.value,
+            "allowed": self.allowed,
+            "hint": redacted(self.hint),
+            "message": self.message,
+        }
+        return {name: value for name, value in fields.items() if value}
+
+
+class MirrorAnswer(t.NamedTuple):
+    """What a mirror said: the address asked, its index, or why there is none."""
+
+    asked: str
+    contents: t.Optional[t.Mapping[str, t.Any]]
+    failure: str = ""
+
+
+class Mirror(t.NamedTuple):
+    """How to ask a mirror for its index, and which Kubernetes releases an index tells of (None: it does not tell)."""
+
+    ask: t.Callable[[str], MirrorAnswer]
+    releases: t.Callable[[t.Mapping[str, t.Any]], t.Optional[t.Collection[str]]]
+
+
+@dataclasses.dataclass
+class Case:
+    """An inventory with what it is measured against, and what the rules share of what they found out."""
+
+    inventory: Inventory
+    options: t.Mapping[str, t.Mapping[str, t.Any]]
+    supported: Supported
+    mirror: t.Optional[Mirror] = None
+
+    def __post_init__(self) -> None:
+        placed = {*self.inventory.hosts_of(CONTROL_PLANE), *self.inventory.hosts_of(WORKERS)}
+        lost = {
+            group.name: [host for host in group.hosts if host not in placed]
+            for group in self.inventory.groups.values()
+            if _meant_group(group.name)
+        }
+        self.misspelt = {name: hosts for name, hosts in lost.items() if hosts}
+        self.control_planes = self._members(CONTROL_PLANE)
+        self.workers = [host for host in self._members(WORKERS) if host not in self.control_planes]
+        self.members = [*self.control_planes, *self.workers]
+        self._rendered: t.Dict[t.Tuple[int, str], t.Any] = {}
+        self._wide: t.Dict[str, t.Any] = {}
+        self.addresses = {host: self._address(host) for host in self.members}
+
+    def _members(self, name: str) -> t.List[str]:
+        # Hosts of a misspelt group count as of the one that was meant, so that what is wrong with them is said at once.
+        lost = [host for group, hosts in self.misspelt.items() if _meant_group(group) == name for host in hosts]
+        return list(dict.fromkeys([*self.inventory.hosts_of(name), *lost]))
+
+    def value_for(self, variable: Variable, host: t.Optional[str]) -> t.Any:
+        """Return what ``variable`` is worth for ``host``, rendered where it is a template."""
+        value = variable.value
+        if variable.is_template:
+            key = (id(variable), host or "")
+            if key not in self._rendered:
+                self._rendered[key] = self.inventory.render(value, host or "")
+            value = self._rendered[key]
+        if variable.where == "extra" and value is not UNKNOWN:
+            value = coerce(self.options.get(variable.name, {}), value)
+        return value
+
+    def representative(self, variable: Variable) -> t.Optional[str]:
+        """Return a host that ``variable`` counts for."""
+        if variable.where == "host":
+            return variable.owner
+        if variable.where == "group":
+            return next(iter(self.inventory.groups[variable.owner].hosts), None)
+        return next(iter(self.members), None)
+
+    def definition(self, name: str) -> t.Optional[Variable]:
+        """Return the definition of a variable that is the same for the whole cluster."""
+        first = next(iter(self.members), None)
+        return self.inventory.lookup(name, self.inventory.hosts[first] if first else None)
+
+    def wide(self, name: str) -> t.Any:
+        """Return the value of a cluster-wide variable, UNKNOWN where it is not of its type."""
+        if name not in self._wide:
+            variable = self.definition(name)
+            value = self.options[name].get("default")
+            if variable is not None:
+                value = self.value_for(variable, next(iter(self.members), None))
+                if value is not UNKNOWN and type_problem(self.options[name], value):
+                    value = UNKNOWN
+            self._wide[name] = value
+        return self._wide[name]
+
+    def _address(self, host: str) -> t.Tuple[str, t.Optional[Variable]]:
+        for name in ("cluster_node_address", "ansible_host"):
+            variable = self.inventory.lookup(name, self.inventory.hosts[host])
+            if variable is not None:
+                value = self.value_for(variable, host)
+                if isinstance(value, str) and value:
+                    return value, variable
+                if value is UNKNOWN:
+                    return "", variable
+        return host, None
+
+    def origin_of_address(self, host: str) -> Origin:
+        """Return where the address of ``host`` comes from."""
+        variable = self.addresses[host][1]
+        return variable.origin if variable else self.inventory.hosts[host].origin
+
+
+Findings = t.Iterator[Finding]
+
+
+def _about(variable: Variable, value: t.Any, rule: str, text: str, /, **more: t.Any) -> Finding:
+    secret = variable.secret or value is UNKNOWN
+    more.setdefault("value", "" if secret else shown(value))
+    more.setdefault("host", variable.owner if variable.where == "host" else "")
+    more.setdefault("group", variable.owner if variable.where == "group" else "")
+    return Finding(rule, text, variable.origin, variable=variable.name, **more)
+
+
+def _several(names: t.Sequence[str]) -> str:
+    shown_names = list(names[:_NAMED])
+    rest = len(names) - _NAMED
+    if rest > 0:
+        return "{} and {} more".format(", ".join(shown_names), rest)
+    return (
+        " and ".join([", ".join(shown_names[:-1]), shown_names[-1]]) if len(shown_names) > 1 else "".join(shown_names)
+    )
+
+
+# ------------------------------------------------------------------------------------------------- names and values
+
+
+def unknown_variables(case: Case) -> Findings:
+    """A variable that looks like one of ours and is none of them."""
+    known = list(case.options)
+    meanings: t.Dict[str, t.Optional[str]] = {}
+    for variable in case.inventory.definitions():
+        name = variable.name
+        if name in case.options or name.startswith("ansible_"):
+            continue
+        if name not in meanings:
+            meanings[name] = VARIABLE_ALIASES.get(name) or _meant_variable(name, known)
+        meant = meanings[name]
+        if name.startswith("cluster_") or meant:
+            hint = did_you_mean(meant) or "docs/variables.md lists them all."
+            yield _about(variable, variable.value, "unknown-variable", "there is no such variable", value="", hint=hint)
+
+
+def _meant_variable(name: str, known: t.Sequence[str]) -> t.Optional[str]:
+    if not name.startswith("cluster_"):
+        return suggestion(name, known, 0.9)
+    close = suggestion(name[len("cluster_") :], [one[len("cluster_") :] for one in known], 0.6)
+    return "cluster_" + close if close else None
+
+
+def wrong_values(case: Case) -> Findings:
+    """A value of the wrong type or form, each definition looked at once."""
+    for variable in case.inventory.definitions():
+        option = case.options.get(variable.name)
+        if option is None:
+            continue
+        value = case.value_for(variable, case.representative(variable))
+        if value is UNKNOWN:
+            continue
+        for problem in problems(variable.name, option, value, case.supported):
+            text = "the value is not right" if variable.secret else problem.text
+            yield _about(variable, value, "wrong-value", text, allowed=problem.allowed, hint=problem.hint)
+
+
+def misplaced_variables(case: Case) -> Findings:
+    """A variable for one host that stands where many hosts read it."""
+    for variable in case.inventory.definitions():
+        if variable.name != "cluster_node_address" or variable.where == "host" or variable.is_template:
+            continue
+        group = case.inventory.groups.get(variable.owner)
+        hosts = list(group.hosts) if group and variable.where == "group" else case.members
+        if variable.value and len(hosts) > 1:
+            text = f"it is the address of one host, and here {len(hosts)} hosts would have it"
+            hint = "Set it at each host, or derive it: a template may speak of the host."
+            yield _about(variable, variable.value, "host-variable-for-many", text, hint=hint)
+
+
+def differing_values(case: Case) -> Findings:
+    """A variable of the whole cluster that hosts disagree about."""
+    elsewhere: t.Dict[str, t.List[Variable]] = {}
+    for variable in case.inventory.definitions():
+        if variable.name in CLUSTER_WIDE and variable.where in ("group", "host"):
+            elsewhere.setdefault(variable.name, []).append(variable)
+    for name, variables in elsewhere.items():
+        values: t.Dict[str, t.List[str]] = {}
+        for host in case.members:
+            found = case.inventory.lookup(name, case.inventory.hosts[host])
+            value = case.value_for(found, host) if found else case.options[name].get("default")
+            if value is not UNKNOWN:
+                values.setdefault("(secret)" if found and found.secret else shown(value), []).append(host)
+        if len(values) > 1:
+            told = "; ".join(f"{value} at {_several(hosts)}" for value, hosts in values.items())
+            text = f"the cluster has one value of it, and its hosts have several ({told})"
+            hint = "Set it once, in group_vars/all/cluster.yml."
+            yield _about(variables[0], variables[0].value, "differing-values", text, value="", hint=hint)
+
+
+# --------------------------------------------------------------------------------------------------- hosts and groups
+
+
+def groups_of_the_cluster(case: Case) -> Findings:
+    """No control plane, misspelt groups, hosts that belong to no part of the cluster."""
+    inventory = case.inventory
+    if not inventory.hosts:
+        text = "the inventory holds no host"
+        yield Finding("no-hosts", text, inventory.source, hint="inventories/single-node is an example to begin with.")
+        return
+    for name, hosts in case.misspelt.items():
+        text = f"Kubestead knows no such group, so {_several(hosts)} would be left out"
+        hint = did_you_mean(_meant_group(name))
+        yield Finding("misspelt-group", text, inventory.groups[name].origin, group=name, hint=hint)
+    if not case.control_planes:
+        yield _no_control_plane(inventory)
+    for host in inventory.hosts.values():
+        is_controller = host.name in ("localhost", "127.0.0.1") and not host.groups
+        if host.name not in case.addresses and not is_controller:
+            yield _outsider(host)
+
+
+def _meant_group(name: str) -> t.Optional[str]:
+    if name in (CONTROL_PLANE, WORKERS, "all", "ungrouped"):
+        return None
+    plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    for group, aliases in GROUP_ALIASES.items():
+        if plain in aliases or suggestion(plain, (group,), 0.8):
+            return group
+    return None
+
+
+def _no_control_plane(inventory: Inventory) -> Finding:
+    group = inventory.groups.get(CONTROL_PLANE)
+    hint = "Put at least one host into it: [control_plane] in an INI file, children: control_plane: in YAML."
+    if group is None:
+        return Finding("no-control-plane", "there is no group control_plane", inventory.source, hint=hint)
+    return Finding("no-control-plane", "it holds no host", group.origin, group=CONTROL_PLANE, hint=hint)
+
+
+def _outsider(host: Host) -> Finding:
+    groups = [group for group in host.groups if group != "ungrouped"]
+    allowed = "control_plane or workers"
+    if not groups:
+        return Finding("host-in-no-group", "it is in no group", host.origin, host=host.name, allowed=allowed)
+    text = f"it is in {_several(groups)}, neither in control_plane nor in workers, and stays out of the cluster"
+    return Finding("host-outside", text, host.origin, host=host.name, warning=True)
+
+
+def hosts_in_both_groups(case: Case) -> Findings:
+    """A control plane that is listed as a worker too."""
+    for host in [
+        host for host in case.inventory.hosts_of(CONTROL_PLANE) if host in set(case.inventory.hosts_of(WORKERS))
+    ]:
+        text = "it is in control_plane and in workers, and becomes a control plane"
+        hint = "For pods on it, set cluster_schedule_on_control_planes: always."
+        yield Finding(
+            "host-in-both-groups", text, case.inventory.hosts[host].origin, host=host, hint=hint, warning=True
+        )
+
+
+def node_names(case: Case) -> Findings:
+    """Names that Kubernetes refuses, and names that are one to it."""
+    seen: t.Dict[str, str] = {}
+    for name in case.members:
+        host = case.inventory.hosts[name]
+        if not is_dns_name(name):
+            candidate = re.sub(r"[^a-z0-9.-]+", "-", name.lower()).strip("-.")
+            text = "Kubernetes takes no node of this name"
+            hint = did_you_mean(candidate)
+            yield Finding("node-name", text, host.origin, host=name, allowed=NODE_NAME, hint=hint)
+        elif not is_address(name) and len(name) > 63:
+            yield Finding("node-name", "the name is too long for a host", host.origin, host=name, allowed="63 letters")
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            text = f"its name differs from that of host {other} by case only"
+            yield Finding("same-name", text, host.origin, host=name, hint="Give each node a name of its own.")
+
+
+def node_addresses(case: Case) -> Findings:
+    """Two hosts with one address, loopback addresses and mistyped ones."""
+    seen: t.Dict[str, str] = {}
+    for name in case.members:
+        address, variable = case.addresses[name]
+        if not address:
+            continue
+        origin = case.origin_of_address(name)
+        other = seen.setdefault(address.lower(), name)
+        if other != name and not (variable and variable.name == "cluster_node_address" and variable.where != "host"):
+            text = f"it has the address of host {other} ({case.origin_of_address(other)})"
+            hint = "Where two ports of one machine lead to two nodes, set cluster_node_address at each."
+            yield _at_address(variable, origin, name, address, "same-address", text, hint=hint)
+        if variable is None or variable.name == "cluster_node_address":
+            continue
+        if re.fullmatch(r"[0-9.]+", address) and not is_address(address):
+            yield _at_address(variable, origin, name, address, "wrong-address", "this is no IP address")
+        elif is_address(address) and ipaddress.ip_address(address).is_loopback and len(case.members) > 1:
+            text = "other nodes cannot reach this address"
+            yield _at_address(variable, origin, name, address, "loopback", text, hint="Set cluster_node_address too.")
+
+
+def _at_address(
+    variable: t.Optional[Variable], origin: Origin, host: str, address: str, rule: str, text: str, hint: str = ""
+) -> Finding:
+    name = variable.name if variable else ""
+    return Finding(rule, text, origin, host=host, variable=name, value=shown(address) if name else "", hint=hint)
+
+
+def files_for_nobody(case: Case) -> Findings:
+    """A file in group_vars or host_vars that Ansible never reads, since its name is nobody's."""
+    for stray in case.inventory.strays:
+        names = list(case.inventory.groups if stray.kind == "group" else case.inventory.hosts)
+        alias = _meant_group(stray.name) if stray.kind == "group" else None
+        meant = (alias if alias in names else None) or suggestion(stray.name, names)
+        text = f"there is no {stray.kind} {stray.name}, so these variables count for nobody"
+        hint = did_you_mean(f"{stray.kind}_vars/{meant}" if meant else None)
+        yield Finding("file-for-nobody", text, Origin(stray.path), hint=hint, warning=not meant)
+
+
+# ------------------------------------------------------------------------------------------------------------ network
+
+
+def address_ranges(case: Case) -> Findings:
+    """Ranges that overlap each other or hold a node, and a pod range too small for the nodes."""
+    pods, services = (parse_cidr(case.wide(name)) for name in ("cluster_pod_cidr", "cluster_service_cidr"))
+    hint = "Choose ranges that nothing else uses: 10.244.0.0/16 and 10.96.0.0/12 are the usual ones."
+    if pods and services and pods.version == services.version and pods.overlaps(services):
+        text = f"it overlaps cluster_service_cidr ({services})"
+        yield _at_wide(case, ("cluster_pod_cidr", "cluster_service_cidr"), "overlap", text, hint=hint)
+    if pods and services and pods.version != services.version:
+        text = f"cluster_service_cidr ({services}) is of another address family"
+        yield _at_wide(case, ("cluster_pod_cidr", "cluster_service_cidr"), "address-family", text)
+    for name, network in (("cluster_pod_cidr", pods), ("cluster_service_cidr", services)):
+        if network is None:
+            continue
+        inside = [host for host in case.members if _within(case.addresses[host][0], network)]
+        if inside:
+            told = _several([f"{host} ({case.addresses[host][0]})" for host in inside])
+            text = f"the range holds the address of {told}"
+            yield _at_wide(case, (name,), "overlap", text, hint="Choose a range that no machine uses.")
+        endpoint = _endpoint_host(case)
+        if endpoint and _within(endpoint, network):
+            text = f"the range holds cluster_endpoint ({endpoint})"
+            yield _at_wide(case, (name,), "overlap", text, hint="Choose a range that no machine uses.")
+    if pods:
+        yield from _room_for_nodes(case, pods)
+
+
+def _within(address: str, network: t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]) -> bool:
+    return is_address(address) and ipaddress.ip_address(address) in network
+
+
+def _at_wide(case: Case, names: t.Sequence[str], rule: str, text: str, **more: t.Any) -> Finding:
+    """A finding on the first variable of ``names``, placed where the first of them that is set at all stands."""
+    values = {name: case.wide(name) for name in names}
+    for name in names:
+        variable = case.definition(name)
+        if variable is not None:
+            more.setdefault("value", "" if variable.secret else shown(values[names[0]]))
+            return Finding(rule, text, variable.origin, variable=names[0], **more)
+    more.setdefault("value", shown(values[names[0]]))
+    return Finding(rule, text, case.inventory.source, variable=names[0], **more)
+
+
+def _room_for_nodes(case: Case, pods: t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]) -> Findings:
+    mask = _node_mask(case, 24 if pods.version == 4 else 64)
+    room = 2 ** (mask - pods.prefixlen) if mask >= pods.prefixlen else 0
+    if mask - pods.prefixlen > 16:
+        text = f"the range is too large: Kubernetes cuts a /{mask} per node out of it, 65536 at most"
+        yield _at_wide(case, ("cluster_pod_cidr",), "pod-range", text, allowed=f"/{mask - 16} or longer")
+    elif room < len(case.members):
+        wanted = mask - max(0, (len(case.members) - 1).bit_length())
+        text = f"each node gets a /{mask} of it, which makes {room}, and there are {len(case.members)}"
+        yield _at_wide(case, ("cluster_pod_cidr",), "pod-range", text, allowed=f"/{wanted} or shorter")
+
+
+def _node_mask(case: Case, default: int) -> int:
+    config = case.wide("cluster_kubeadm_cluster_config")
+    manager = config.get("controllerManager") if isinstance(config, dict) else None
+    arguments = manager.get("extraArgs") if isinstance(manager, dict) else None
+    for argument in arguments if isinstance(arguments, list) else []:
+        if isinstance(argument, dict) and re.fullmatch(r"node-cidr-mask-size(-ipv[46])?", str(argument.get("name"))):
+            value = str(argument.get("value"))
+            return int(value) if value.isdigit() else default
+    return default
+
+
+def _endpoint_host(case: Case) -> str:
+    value = case.wide("cluster_endpoint")
+    try:
+        return split_endpoint(value)[0] if value and value is not UNKNOWN else ""
+    except ValueError:
+        return ""
+
+
+def endpoint(case: Case) -> Findings:
+    """An endpoint where several control planes need one, and where it leads."""
+    value = case.wide("cluster_endpoint")
+    if not value and len(case.control_planes) > 1:
+        text = f"{len(case.control_planes)} control planes need one address for all of them"
+        hint = "Set it to a name or address that leads to them all, as api.example.org:6443."
+        yield _at_wide(case, ("cluster_endpoint",), "no-endpoint", text, hint=hint)
+    host = _endpoint_host(case)
+    if not host:
+        return
+    names = {case.addresses[name][0].lower(): name for name in case.members}
+    names.update({name.lower(): name for name in case.members})
+    leads_to = names.get(host.lower())
+    if leads_to in case.workers:
+        text = f"it is the address of the worker {leads_to}, where no API server listens"
+        yield _at_wide(case, ("cluster_endpoint",), "endpoint-is-worker", text)
+    elif leads_to and len(case.control_planes) > 1:
+        text = f"it is the address of {leads_to} alone, and the cluster stands still without that machine"
+        yield _at_wide(case, ("cluster_endpoint",), "endpoint-is-one-machine", text, warning=True)
+    elif leads_to:
+        port, own = split_endpoint(value)[1], case.wide("cluster_api_port")
+        if port and isinstance(own, int) and port != own:
+            text = f"the API server of {leads_to} listens on cluster_api_port ({own})"
+            yield _at_wide(case, ("cluster_endpoint",), "endpoint-port", text, hint="Give both the same port.")
+
+
+def ports(case: Case) -> Findings:
+    """A port range for services that holds a port of the cluster's own."""
+    value, api_port = case.wide("cluster_node_port_range"), case.wide("cluster_api_port")
+    try:
+        first, last = parse_range(value) if value is not UNKNOWN else (0, 0)
+    except ValueError:
+        return
+    own = {2379: "etcd", 10250: "the kubelet", 22: "SSH"}
+    if isinstance(api_port, int):
+        own[api_port] = "the API server"
+    inside = [f"{port} ({name})" for port, name in sorted(own.items()) if first <= port <= last]
+    if inside:
+        text = "a service that asks for one of these ports cuts it off: {}".format(", ".join(inside))
+        yield _at_wide(case, ("cluster_node_port_range",), "port-range", text, warning=True)
+
+
+# --------------------------------------------------------------------------------------------------------- combinations
+
+
+def control_plane_count(case: Case) -> Findings:
+    """An even number of control planes, which bears no more failures than one fewer."""
+    count = len(case.control_planes)
+    if count and count % 2 == 0:
+        text = "{} control planes bear the loss of {}, as {} do: etcd needs a majority".format(
+            count, "none" if count == 2 else count // 2 - 1, count - 1
+        )
+        origin = case.inventory.groups[CONTROL_PLANE].origin
+        yield Finding("even-control-planes", text, origin, group=CONTROL_PLANE, warning=True)
+
+
+def combinations(case: Case) -> Findings:
+    """Variables that are right alone and wrong together."""
+    wide = case.wide
+    if wide("cluster_proxy_mode") == "ipvs":
+        text = "Kubernetes has deprecated it since 1.35 and will remove it"
+        yield _at_wide(case, ("cluster_proxy_mode",), "ipvs", text, hint="nftables is its successor.", warning=True)
+    if wide("cluster_network") == "none":
+        if wide("cluster_smoke_test") is True:
+            text = "the smoke test needs a pod network, and cluster_network is none"
+            hint = "Set cluster_smoke_test: false, and run playbooks/smoke.yml once there is a network."
+            yield _at_wide(case, ("cluster_smoke_test", "cluster_network"), "smoke-test", text, hint=hint)
+        if case.definition("cluster_flannel_backend"):
+            text = "it counts for nothing, since cluster_network is none"
+            yield _at_wide(case, ("cluster_flannel_backend",), "no-effect", text, warning=True)
+    elif wide("cluster_flannel_backend") == "host-gw":
+        yield from _segments(case)
+    if wide("cluster_schedule_on_control_planes") == "never" and case.control_planes and not case.workers:
+        text = "there is no worker, so no pod could run anywhere"
+        yield _at_wide(case, ("cluster_schedule_on_control_planes",), "nowhere-to-run", text, allowed="auto, always")
+
+
+def _segments(case: Case) -> Findings:
+    addresses = [address for address, _variable in case.addresses.values() if is_address(address)]
+    prefixes = Counter(
+        str(ipaddress.ip_network(address + ("/64" if ":" in address else "/24"), strict=False)) for address in addresses
+    )
+    if len(prefixes) > 1:
+        told = _several(sorted(prefixes))
+        text = f"it needs all nodes in one network segment, and their addresses are of {told}"
+        yield _at_wide(
+            case, ("cluster_flannel_backend",), "host-gw", text, hint="vxlan needs no such thing.", warning=True
+        )
+
+
+# -------------------------------------------------------------------------------------------------------------- mirror
+
+
+def mirror(case: Case) -> Findings:
+    """A mirror that does not answer, or holds another Kubernetes than the one wanted."""
+    if case.mirror is None or case.wide("cluster_validate_mirror") is not True:
+        return
+    urls: t.Dict[str, Variable] = {}
+    for variable in case.inventory.definitions():
+        if variable.name == "cluster_mirror_url":
+            value = case.value_for(variable, case.representative(variable))
+            wrong = list(problems(variable.name, case.options[variable.name], value, case.supported))
+            if value and value is not UNKNOWN and not wrong:
+                urls.setdefault(value.rstrip("/"), variable)
+    for url, variable in urls.items():
+        answer = case.mirror.ask(url)
+        if answer.contents is None:
+            text = f"the mirror does not answer: GET {answer.asked} brought {answer.failure}"
+            hint = (
+                "Serve it with `kubestead mirror serve`, or set cluster_validate_mirror: false "
+                "where only the nodes reach it."
+            )
+            yield _about(variable, url, "mirror-unreachable", text, hint=hint)
+        else:
+            yield from _contents(case, variable, url, answer.contents)
+
+
+def _contents(case: Case, variable: Variable, url: str, index: t.Mapping[str, t.Any]) -> Findings:
+    assert case.mirror is not None
+    wanted = case.wide("cluster_kubernetes_version")
+    wanted = ".".join(wanted.split(".")[:2]) if isinstance(wanted, str) else ""
+    held = case.mirror.releases(index)
+    if wanted in case.supported.releases and held is not None and wanted not in held:
+        told = "Kubernetes {}".format(", ".join(sorted(held))) if held else "no Kubernetes"
+        text = f"the mirror holds {told} and not {wanted}"
+        hint = f"Run `kubestead mirror build --kubernetes {wanted}` where it is served."
+        yield _about(variable, url, "mirror-lacks-release", text, hint=hint)
+
+
+RULES: t.Sequence[t.Callable[[Case], Findings]] = (
+    groups_of_the_cluster,
+    hosts_in_both_groups,
+    node_names,
+    node_addresses,
+    files_for_nobody,
+    unknown_variables,
+    wrong_values,
+    misplaced_variables,
+    differing_values,
+    address_ranges,
+    endpoint,
+    ports,
+    control_plane_count,
+    combinations,
+    mirror,
+)
+
+
+def validate(
+    inventory: Inventory,
+    options: t.Mapping[str, t.Mapping[str, t.Any]],
+    supported: Supported,
+    mirror_access: t.Optional[Mirror] = None,
+) -> t.List[Finding]:
+    """Return everything that is wrong or doubtful about ``inventory``, ordered by place.
+
+    ``options`` are the public variables as the role ``cluster`` specifies them. Without ``mirror_access`` no mirror
+    is asked.
+    """
+    case = Case(inventory, options, supported, mirror_access)
+    found = {finding: None for rule in RULES for finding in rule(case)}
+    return sorted(found, key=lambda finding: (finding.origin.path or "", finding.origin.line or 0))
+
+
+def report(mistakes: t.Sequence[Finding]) -> str:
+    """Return ``mistakes`` as a list to be read, with their number before it."""
+    count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+    return "\n".join(
+        [f"The inventory has {count}. No host was contacted.", *("- " + mistake.message for mistake in mistakes)]
+    )
