@@ -1,0 +1,112 @@
+# Copyright (c) 2026, Kubestead contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Read certificates with nothing but the standard library, as far as pinning a certificate authority needs it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+import typing as t
+
+from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
+
+_BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
+_COMMON_NAME = b"\x55\x04\x03"
+_SEQUENCE = 0x30
+_VERSION = 0xA0
+_OBJECT_IDENTIFIER = 0x06
+
+
+class _Element(t.NamedTuple):
+    """A DER element: its tag, where its content begins and ends, and its whole encoding."""
+
+    tag: int
+    content: bytes
+    encoded: bytes
+
+
+def _elements(data: bytes) -> list[_Element]:
+    """The DER elements that follow one another in the data."""
+    found = []
+    position = 0
+    while position < len(data):
+        element = _element(data, position)
+        found.append(element)
+        position += len(element.encoded)
+    return found
+
+
+def _element(data: bytes, start: int) -> _Element:
+    try:
+        tag, first = data[start], data[start + 1]
+        head = start + 2
+        length = first
+        if first & 0x80:
+            size = first & 0x7F
+            if not 1 <= size <= 4:
+                raise ValueError(f"length of {size} bytes")
+            length = int.from_bytes(data[head : head + size], "big")
+            head += size
+    except IndexError as error:
+        raise ValueError("data ends in the middle of an element") from error
+    if head + length > len(data):
+        raise ValueError("data ends in the middle of an element")
+    return _Element(tag, data[head : head + length], data[start : head + length])
+
+
+class Certificate:
+    """An X.509 certificate, given as DER."""
+
+    def __init__(self, der: bytes) -> None:
+        self.der = der
+        try:
+            outer = _element(der, 0)
+            fields = _elements(_element(outer.content, 0).content)
+            if outer.tag != _SEQUENCE:
+                raise ValueError("it does not begin with a sequence")
+            if fields and fields[0].tag == _VERSION:
+                fields = fields[1:]
+            # serial number, signature, issuer, validity, subject, subject public key info
+            self._subject, self._public_key = fields[4], fields[5]
+        except (ValueError, IndexError) as error:
+            raise KubesteadError(f"This is not a readable X.509 certificate: {error}.") from error
+
+    @property
+    def public_key_hash(self) -> str:
+        """sha256: and the hash of the DER SubjectPublicKeyInfo, the form in which kubeadm pins an authority."""
+        return "sha256:" + hashlib.sha256(self._public_key.encoded).hexdigest()
+
+    @property
+    def common_name(self) -> t.Optional[str]:
+        """The subject's common name, None where there is none."""
+        for group in _elements(self._subject.content):
+            for pair in _elements(group.content):
+                parts = _elements(pair.content)
+                if len(parts) == 2 and parts[0].tag == _OBJECT_IDENTIFIER and parts[0].content == _COMMON_NAME:
+                    return parts[1].content.decode("utf-8", "replace")
+        return None
+
+
+def certificates(pem: str, source: str) -> list[Certificate]:
+    """All certificates of a PEM text; source names the text in errors."""
+    blocks = _BLOCK.findall(pem)
+    if not blocks:
+        raise KubesteadError(
+            f"No certificate in {source}: there is no block that begins with -----BEGIN CERTIFICATE-----."
+        )
+    found = []
+    for number, block in enumerate(blocks, 1):
+        try:
+            found.append(Certificate(base64.b64decode("".join(block.split()), validate=True)))
+        except (binascii.Error, KubesteadError) as error:
+            raise KubesteadError(f"Certificate {number} in {source} is damaged: {error}") from error
+    return found
+
+
+def public_key_hashes(pem: str, source: str) -> list[str]:
+    """The pins of all certificates of a PEM text, in their order, each once."""
+    return list(dict.fromkeys(certificate.public_key_hash for certificate in certificates(pem, source)))

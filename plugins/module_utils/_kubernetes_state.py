@@ -1,0 +1,176 @@
+# Copyright (c) 2026, Kubestead contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What kubeadm has made of a node: nothing, something unfinished, something unknown, or a member of a cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import http.client
+import os
+import re
+import ssl
+import typing as t
+
+from ansible_collections.kubestead.cluster.plugins.module_utils._certificate import certificates
+from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils._lock import LOCK_PATH, MARKER_PATH, Marker, is_locked
+
+RESET_COMMAND = "kubeadm reset --force"
+CONTROL_PLANE_PODS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+_NODE_PREFIX = "system:node:"
+_SERVER = re.compile(r"^\s*server:\s*[\"']?(https?://[^\s\"']+)", re.MULTILINE)
+_CLIENT_CERTIFICATE = re.compile(r"^\s*client-certificate(-data)?:\s*\S+", re.MULTILINE)
+_SECURE_PORT = re.compile(r"--secure-port=(\d+)")
+_BIND_ADDRESS = re.compile(r"--bind-address=(\S+)")
+
+
+def read_text(path: str) -> t.Optional[str]:
+    """The text of a file, None where it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as handle:
+            return handle.read()
+    except OSError:
+        return None
+
+
+class KubernetesState:
+    """Kubernetes on this node, read from its files; root is the directory that stands for /."""
+
+    def __init__(self, root: str = "/") -> None:
+        self.root = root
+
+    def _path(self, path: str) -> str:
+        return os.path.join(self.root, path.lstrip("/"))
+
+    def _exists(self, path: str) -> bool:
+        return os.path.exists(self._path(path))
+
+    @property
+    def static_pods(self) -> list[str]:
+        """Names of the manifests in kubeadm's directory."""
+        manifests = glob.glob(self._path("/etc/kubernetes/manifests/*.yaml"))
+        return sorted(os.path.basename(path)[: -len(".yaml")] for path in manifests)
+
+    @property
+    def interrupted(self) -> t.Optional[str]:
+        """The operation of ours that was begun and not finished: init or join."""
+        return Marker(self._path(MARKER_PATH)).read()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a kubeadm of ours runs just now."""
+        return is_locked(self._path(LOCK_PATH))
+
+    @property
+    def role(self) -> t.Optional[str]:
+        """control_plane or worker, as far as traces tell; None without traces."""
+        if set(self.static_pods) & {*CONTROL_PLANE_PODS, "etcd"} or self._exists("/etc/kubernetes/admin.conf"):
+            return "control_plane"
+        return "worker" if self.traces else None
+
+    @property
+    def traces(self) -> list[str]:
+        """Files that only kubeadm or a kubelet that joined leave behind.
+
+        Certificates alone are none: who brings an own authority puts it there before the first run.
+        """
+        names = ("admin", "super-admin", "kubelet", "bootstrap-kubelet", "controller-manager", "scheduler")
+        paths = [f"/etc/kubernetes/{name}.conf" for name in names]
+        paths += ["/var/lib/kubelet/pki/kubelet-client-current.pem", "/var/lib/etcd/member"]
+        pods = (*CONTROL_PLANE_PODS, "etcd")
+        paths += [f"/etc/kubernetes/manifests/{name}.yaml" for name in self.static_pods if name in pods]
+        return [path for path in paths if self._exists(path)]
+
+    @property
+    def is_member(self) -> bool:
+        """Whether the node has all that a working member needs on its disk."""
+        kubelet = read_text(self._path("/etc/kubernetes/kubelet.conf"))
+        if not kubelet or not _CLIENT_CERTIFICATE.search(kubelet) or not self._client_certificate:
+            return False
+        if self.role == "control_plane":
+            return self._exists("/etc/kubernetes/admin.conf") and set(CONTROL_PLANE_PODS) <= set(self.static_pods)
+        return True
+
+    @property
+    def stage(self) -> str:
+        """absent, interrupted, partial or member."""
+        if self.interrupted:
+            return "interrupted"
+        if self.is_member:
+            return "member"
+        return "partial" if self.traces else "absent"
+
+    @property
+    def _client_certificate(self) -> t.Optional[str]:
+        return read_text(self._path("/var/lib/kubelet/pki/kubelet-client-current.pem"))
+
+    @property
+    def node_name(self) -> t.Optional[str]:
+        """The name under which the kubelet knows itself, from its client certificate."""
+        pem = self._client_certificate
+        if not pem:
+            return None
+        with contextlib.suppress(KubesteadError):
+            name = certificates(pem, "the kubelet's client certificate")[0].common_name or ""
+            if name.startswith(_NODE_PREFIX):
+                return name[len(_NODE_PREFIX) :]
+        return None
+
+    @property
+    def server(self) -> t.Optional[str]:
+        """The API server that the kubelet speaks to."""
+        match = _SERVER.search(read_text(self._path("/etc/kubernetes/kubelet.conf")) or "")
+        return match.group(1) if match else None
+
+    @property
+    def ca_hash(self) -> t.Optional[str]:
+        """The pin of the cluster's certificate authority."""
+        pem = read_text(self._path("/etc/kubernetes/pki/ca.crt"))
+        if not pem:
+            return None
+        with contextlib.suppress(KubesteadError):
+            return certificates(pem, "ca.crt")[0].public_key_hash
+        return None
+
+    def api_healthy(self, timeout: float = 2.0) -> t.Optional[bool]:
+        """Whether this node's own API server says that it is ready; None where the node has none."""
+        manifest = read_text(self._path("/etc/kubernetes/manifests/kube-apiserver.yaml"))
+        if manifest is None:
+            return None
+        port = _SECURE_PORT.search(manifest)
+        address = _BIND_ADDRESS.search(manifest)
+        host = address.group(1) if address and address.group(1) not in ("0.0.0.0", "::") else "127.0.0.1"
+        connection = None
+        try:
+            connection = http.client.HTTPSConnection(
+                host, int(port.group(1)) if port else 6443, timeout=timeout, context=self._tls()
+            )
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            if connection:
+                connection.close()
+
+    def _tls(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self._path("/etc/kubernetes/pki/ca.crt"))
+        # The certificate names the node's address and the service, not the loopback that we ask.
+        context.check_hostname = False
+        # Since 3.13 Python refuses authorities without a key identifier, which users may bring.
+        context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
+        pair = [self._path(f"/etc/kubernetes/pki/apiserver-kubelet-client.{kind}") for kind in ("crt", "key")]
+        if all(os.path.exists(path) for path in pair):
+            context.load_cert_chain(*pair)
+        return context
+
+    def recovery(self) -> str:
+        """What to do with a node that holds traces which are not ours and do not work."""
+        return (
+            "This node holds traces of kubeadm that make no working member and that Kubestead did not leave: "
+            f"{', '.join(self.traces)}. They are not touched, since they may be somebody's cluster. "
+            f"If nothing on this node is needed any more, run `{RESET_COMMAND}` on it, then the same again."
+        )

@@ -1,0 +1,187 @@
+# Copyright (c) 2026, Kubestead contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What kubeadm init and kubeadm join have in common: when they run, how they are marked, timed and explained."""
+
+from __future__ import annotations
+
+import os
+import time
+import typing as t
+
+from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import (
+    Kubeadm,
+    PhaseClock,
+    explain,
+    multi_document,
+    without_secrets,
+)
+from ansible_collections.kubestead.cluster.plugins.module_utils._kubernetes_state import KubernetesState
+from ansible_collections.kubestead.cluster.plugins.module_utils._lock import (
+    SECRETS_PATH,
+    Marker,
+    node_lock,
+    secret_directory,
+    write_secret,
+)
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+
+class NodeOperation:
+    """Makes this node a member of a cluster, once, and leaves no doubt about how far it came.
+
+    Subclasses say which kubeadm command it is, and with which configuration.
+    """
+
+    operation = ""
+    role = ""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        self.kubeadm = Kubeadm(module)
+        self.state = KubernetesState()
+        self.marker = Marker()
+        self.result: dict[str, t.Any] = {"changed": False, "phases": [], "warnings": []}
+
+    def documents(self) -> list[dict[str, t.Any]]:
+        """The configuration for kubeadm, secrets included."""
+        raise NotImplementedError
+
+    def finish(self, succeeded: bool) -> None:
+        """Take back what was only needed during the operation."""
+
+    def perform(self) -> dict[str, t.Any]:
+        """Bring the node there; gives the module's result."""
+        timeout = float(self.module.params["timeout"])
+        if not self.state.busy and self._settled():
+            return self.result
+        if self.module.check_mode:
+            return self._predict()
+        with node_lock(timeout) as lock:
+            # Whoever held the lock may have done our work.
+            if self._settled():
+                return self.result
+            if self.state.interrupted == self.operation and self._complete():
+                self.marker.remove()
+                self.result.update(changed=True, ca_hash=self.state.ca_hash, node_name=self.state.node_name)
+                return self.result
+            with secret_directory() as directory:
+                self._run(directory, lock, timeout)
+        self.result.update(changed=True, ca_hash=self.state.ca_hash, node_name=self.state.node_name)
+        return self.result
+
+    def _settled(self) -> bool:
+        """Whether the node is a member in the wanted role already; raises where it must not be touched."""
+        stage = self.state.stage
+        self.result.update(stage_before=stage, ca_hash=self.state.ca_hash, node_name=self.state.node_name)
+        if stage == "partial":
+            raise KubesteadError(self.state.recovery(), stage_before=stage, traces=self.state.traces)
+        if stage != "member":
+            return False
+        if self.state.role != self.role:
+            words = {"control_plane": "control plane", "worker": "worker"}
+            raise KubesteadError(
+                f"This node is already a {words[str(self.state.role)]} of the cluster at {self.state.server}, and is to become a "
+                f"{words[self.role]}. A node cannot change its part: remove it from the cluster (`kubectl drain`, `kubectl delete node`), "
+                "run `kubeadm reset --force` on it, then the same again.",
+                stage_before=stage,
+            )
+        self._check_cluster()
+        return True
+
+    def _complete(self) -> bool:
+        """Whether an interrupted attempt of the same operation had in truth come to its end, or can be brought there."""
+        return False
+
+    def _check_cluster(self) -> None:
+        """Raise where the node is a member of another cluster than the wanted one."""
+
+    def _predict(self) -> dict[str, t.Any]:
+        if self.kubeadm.present:
+            with secret_directory(f"{SECRETS_PATH}-check") as directory:
+                self._validated(directory)
+        self.result["changed"] = True
+        return self.result
+
+    def _validated(self, directory: str) -> str:
+        path = write_secret(directory, "kubeadm.yaml", multi_document(self.documents()))
+        self.result["warnings"] += self.kubeadm.validate(path)
+        return path
+
+    def _run(self, directory: str, lock: int, timeout: float) -> None:
+        config = self._validated(directory)
+        if self.result["stage_before"] == "interrupted":
+            self._clean_up()
+        self.marker.write(self.operation)
+        clock = PhaseClock()
+        start = time.monotonic()
+        succeeded = False
+        try:
+            self.kubeadm.run(*self.arguments(config), timeout=timeout, on_line=clock.line, pass_fds=[lock])
+            succeeded = True
+        except KubesteadError as error:
+            explained = explain(self.module, error, self.operation, self.recovery())
+            explained.details.update(phases=clock.phases(time.monotonic()), stage_before=self.result["stage_before"])
+            raise explained from error
+        finally:
+            end = time.monotonic()
+            self.finish(succeeded)
+        self.marker.remove()
+        self.result.update(phases=clock.phases(end), seconds=round(end - start, 2))
+
+    def arguments(self, config: str) -> list[str]:
+        """The arguments of kubeadm."""
+        arguments = [self.operation, "--config", config]
+        for option, values in (
+            ("--ignore-preflight-errors", self.module.params["ignore_preflight_errors"]),
+            ("--skip-phases", self.module.params["skip_phases"]),
+        ):
+            if values:
+                arguments += [option, ",".join(values)]
+        return arguments
+
+    def recovery(self) -> str:
+        """How to get on after a failure."""
+        return (
+            "To go on, remove the cause and run the same again: what this attempt left is reset first. "
+            "To give up instead, run `kubeadm reset --force` on this node and remove /var/lib/kubestead."
+        )
+
+    def _clean_up(self) -> None:
+        """Undo what an interrupted attempt left."""
+        had_member = os.path.exists("/etc/kubernetes/manifests/etcd.yaml") and self.state.interrupted == "join"
+        outcome = self.kubeadm.reset(self.cri_socket())
+        said = outcome.stdout + outcome.stderr
+        if had_member and "Failed to remove etcd member" in said:
+            line = next(line for line in said.splitlines() if "Failed to remove etcd member" in line)
+            self.result["warnings"].append(
+                "The interrupted join may have left a stale etcd member, which kubeadm could not remove: "
+                f"{without_secrets(line)} See `kubectl -n kube-system exec etcd-<control plane> -- etcdctl member list` "
+                "(with --cacert, --cert and --key from /etc/kubernetes/pki/etcd), and remove this node's member there."
+            )
+            self.result["stale_member"] = True
+
+    def cri_socket(self) -> t.Optional[str]:
+        """The socket of the container runtime, where the configuration names one."""
+        for document in self.documents():
+            socket = document.get("nodeRegistration", {}).get("criSocket")
+            if socket:
+                return str(socket)
+        return None
+
+
+def conclude(module: AnsibleModule, work: t.Callable[[], dict[str, t.Any]]) -> t.NoReturn:
+    """Run a module's work, and end the module with its result or its error."""
+    try:
+        result = work()
+    except KubesteadError as error:
+        module.fail_json(msg=error.message, **error.details)
+        raise AssertionError("fail_json does not return") from error
+    for warning in result.pop("warnings", []):
+        module.warn(warning)
+    module.exit_json(**result)
+    raise AssertionError("exit_json does not return")

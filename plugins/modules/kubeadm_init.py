@@ -1,0 +1,204 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026, Kubestead contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Module: the first control plane."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: kubeadm_init
+author: Kubestead contributors (@kubestead)
+version_added: 0.1.0
+short_description: Make the first control plane of a cluster with kubeadm
+description:
+  - Runs C(kubeadm init) with a configuration, on a node that belongs to no cluster yet.
+  - A node that is a control plane already is left as it is.
+  - An init or join of ours that was interrupted is reset first, then begun anew. Traces that somebody else left are never touched.
+  - The bootstrap token that kubeadm needs meanwhile is random, is kept in memory and in a file that only root can read, and is deleted at the end.
+extends_documentation_fragment:
+  - kubestead.cluster.attributes
+  - kubestead.cluster.attributes.action_group_kubeadm
+attributes:
+  check_mode:
+    support: full
+    details: Checks the configuration with C(kubeadm config validate) where kubeadm is installed.
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+options:
+  config:
+    description:
+      - The documents of kubeadm's configuration, version v1beta4 (InitConfiguration, ClusterConfiguration), and those of its components
+        (KubeletConfiguration, KubeProxyConfiguration).
+      - An InitConfiguration is added where there is none.
+    type: list
+    elements: dict
+    required: true
+  patches_directory:
+    description: Directory on the node with patches that kubeadm lays over what it writes.
+    type: path
+  ignore_preflight_errors:
+    description: Names of kubeadm's preflight checks whose errors count as warnings.
+    type: list
+    elements: str
+    default: []
+  skip_phases:
+    description: Phases that kubeadm leaves out, as C(addon/kube-proxy).
+    type: list
+    elements: str
+    default: []
+  timeout:
+    description: Seconds that kubeadm may take, and that another run on the same node is waited for.
+    type: int
+    default: 600
+seealso:
+  - module: kubestead.cluster.kubeadm_join
+  - module: kubestead.cluster.kubeadm_token
+"""
+
+EXAMPLES = r"""
+- name: Make the first control plane
+  kubestead.cluster.kubeadm_init:
+    config:
+      - apiVersion: kubeadm.k8s.io/v1beta4
+        kind: ClusterConfiguration
+        kubernetesVersion: v1.36.4
+        networking:
+          podSubnet: 10.244.0.0/16
+"""
+
+RETURN = r"""
+stage_before:
+  description: What the node was before, V(absent), V(interrupted) or V(member).
+  returned: always
+  type: str
+phases:
+  description: The phases that kubeadm went through, and the seconds that each took, in their order. Empty where nothing was to do.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the phase, as kubeadm prints it.
+      type: str
+      returned: always
+    seconds:
+      description: Seconds that it took.
+      type: float
+      returned: always
+  sample: [{name: preflight, seconds: 0.4}, {name: certs, seconds: 1.2}]
+seconds:
+  description: Seconds that kubeadm took.
+  returned: when it ran
+  type: float
+ca_hash:
+  description: sha256 of the public key of the cluster's certificate authority, as joining nodes pin it.
+  returned: success
+  type: str
+node_name:
+  description: Name of the node in the cluster.
+  returned: success
+  type: str
+kubelet_log:
+  description: The kubelet's last complaints.
+  returned: failure
+  type: list
+  elements: str
+pod_logs:
+  description: The last complaints of each container of the control plane.
+  returned: failure
+  type: dict
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import (
+    ADMIN_CONF,
+    API_VERSION,
+    merged,
+    new_token,
+)
+from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils._node_operation import NodeOperation, conclude
+
+
+TOKEN_DESCRIPTION = "Kubestead's kubeadm init"
+
+
+class Init(NodeOperation):
+    """kubeadm init."""
+
+    operation = "init"
+    role = "control_plane"
+
+    def __init__(self, module: AnsibleModule) -> None:
+        super().__init__(module)
+        self.token = new_token()
+        module.no_log_values.add(self.token)
+
+    def documents(self) -> list[dict[str, t.Any]]:
+        """The given documents, the InitConfiguration with our own short-lived token in it."""
+        ours: dict[str, t.Any] = {
+            "apiVersion": API_VERSION,
+            "kind": "InitConfiguration",
+            "bootstrapTokens": [{"token": self.token, "ttl": "30m0s", "description": TOKEN_DESCRIPTION}],
+        }
+        if self.module.params["patches_directory"]:
+            ours["patches"] = {"directory": self.module.params["patches_directory"]}
+        given = self.module.params["config"]
+        init = [document for document in given if document.get("kind") == "InitConfiguration"]
+        others = [document for document in given if document.get("kind") != "InitConfiguration"]
+        return [merged(merged({}, *init), ours) if init else ours, *others]
+
+    def arguments(self, config: str) -> list[str]:
+        """Those of every operation; secrets are not to be printed."""
+        return [*super().arguments(config), "--skip-token-print", "--skip-certificate-key-print"]
+
+    def _complete(self) -> bool:
+        """kubeadm's last phases set up DNS and kube-proxy: where they, or further nodes, are there, init was through.
+
+        Such a cluster may be in use already, so it is never reset.
+        """
+        if not self.state.is_member or not self.state.api_healthy():
+            return False
+        kubectl = Kubectl(self.module, ADMIN_CONF)
+        addons = [("deployment", "coredns"), ("daemonset", "kube-proxy")]
+        found = [kubectl.get(kind, name, "--namespace=kube-system") for kind, name in addons]
+        complete = all(found) or len(kubectl.get("nodes")) > 1
+        if complete:
+            for token in self.kubeadm.tokens(ADMIN_CONF):
+                if token.get("description") == TOKEN_DESCRIPTION:
+                    self.kubeadm.delete_token(ADMIN_CONF, token["token"].partition(".")[0])
+        return complete
+
+    def finish(self, succeeded: bool) -> None:
+        """Delete the token. After a failure the API server may be away; then the token's short life must do."""
+        deleted = self.kubeadm.delete_token(ADMIN_CONF, self.token.partition(".")[0], check=False)
+        if succeeded and not deleted:
+            self.result["warnings"].append(
+                "The bootstrap token of this init could not be deleted; it expires within 30 minutes."
+            )
+
+
+def main() -> t.NoReturn:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "config": {"type": "list", "elements": "dict", "required": True},
+            "patches_directory": {"type": "path"},
+            "ignore_preflight_errors": {"type": "list", "elements": "str", "default": []},
+            "skip_phases": {"type": "list", "elements": "str", "default": []},
+            "timeout": {"type": "int", "default": 600},
+        },
+        supports_check_mode=True,
+    )
+    conclude(module, Init(module).perform)
+
+
+if __name__ == "__main__":
+    main()
