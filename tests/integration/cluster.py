@@ -51,15 +51,16 @@ class Cluster:
         variables = yaml.safe_load((inventory / "group_vars/all/cluster.yml").read_text())
         self.name: str = variables["cluster_name"]
         self.control_planes = list(hosts["control_plane"]["hosts"])
-        self.workers = list(hosts["workers"]["hosts"])
-        self.nodes = self.control_planes + self.workers
+        self.nodes = list(dict.fromkeys([*self.control_planes, *hosts["workers"]["hosts"]]))
 
-    def start(self, playbook: str, *arguments: str, python: str = sys.executable) -> subprocess.Popen[str]:
+    def start(
+        self, playbook: str, *arguments: str, python: str = sys.executable, folder: Path = ROOT
+    ) -> subprocess.Popen[str]:
         """An ansible-playbook process in a process group of its own, its output readable line by line."""
         ansible = Path(python).with_name("ansible-playbook")
         return subprocess.Popen(
             [str(ansible), playbook, "-i", str(self.inventory), *arguments],
-            cwd=ROOT,
+            cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -68,9 +69,9 @@ class Cluster:
             env={**os.environ, "ANSIBLE_NOCOLOR": "1", "PYTHONUNBUFFERED": "1"},
         )
 
-    def play(self, playbook: str, *arguments: str, python: str = sys.executable) -> Run:
+    def play(self, playbook: str, *arguments: str, python: str = sys.executable, folder: Path = ROOT) -> Run:
         """Run a playbook to its end."""
-        process = self.start(playbook, *arguments, python=python)
+        process = self.start(playbook, *arguments, python=python, folder=folder)
         output, _ = process.communicate(timeout=900)
         recap = {
             match["host"]: {key: int(match[key]) for key in ("ok", "changed", "unreachable", "failed")}
