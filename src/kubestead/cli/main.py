@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from importlib.metadata import version as distribution_version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from kubestead.cli import lab, mirror
 from kubestead.cli.schema import schema
 from kubestead.cli.validate import validate
 
@@ -20,9 +19,8 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     help="Kubernetes clusters with kubeadm, driven by Ansible.",
 )
-for name in ("lab", "mirror"):
-    if find_spec(f"kubestead.cli.{name}"):
-        app.add_typer(import_module(f"kubestead.cli.{name}").app, name=name)
+app.add_typer(lab.app, name="lab")
+app.add_typer(mirror.app, name="mirror")
 app.command()(validate)
 app.command()(schema)
 
