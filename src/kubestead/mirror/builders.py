@@ -1,0 +1,129 @@
+"""How one step of each kind is made."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubestead.mirror import debian, golang, oci
+from kubestead.mirror.catalogue import File, Image, Package
+from kubestead.mirror.errors import MirrorError
+from kubestead.mirror.plan import Kind, Step
+from kubestead.mirror.process import run
+from kubestead.mirror.store import Store
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What builders share. ``go`` is looked for when the first step needs it."""
+
+    store: Store
+    logs: Path
+    go: Callable[[], golang.Go]
+
+
+def make(step: Step, shop: Workshop, work: Path, target: Path) -> None:
+    """Makes the artefact of a step in ``target``; ``work`` is scratch space on the same file system."""
+    _BUILDERS[step.kind](step, shop, work, target)
+
+
+def _module(step: Step, shop: Workshop, work: Path, target: Path) -> None:
+    golang.build(shop.go(), step.recipe, work, target, shop.logs / f"{step.name}.log")
+
+
+def _c_program(step: Step, shop: Workshop, work: Path, target: Path) -> None:
+    recipe = step.recipe
+    folder, _ = golang.source(shop.go(), recipe["module"], recipe["module_version"])
+    definitions = [f"-D{name}={value}" for name, value in recipe["definitions"].items()]
+    command = ["gcc", "-Os", "-static", "-s", *definitions, "-o", target / recipe["program"], folder / recipe["source"]]
+    run(command, log=shop.logs / f"{step.name}.log")
+
+
+def _base(step: Step, shop: Workshop, work: Path, target: Path) -> None:
+    recipe, log = step.recipe, shop.logs / f"{step.name}.log"
+    root = work / "root"
+    root.mkdir()
+    closure = any(not name.endswith("-static") for name in recipe["packages"])
+    debian.unpack(debian.download(recipe["packages"], work / "debs", log, closure=closure), root)
+    entries = {entry.path: entry for entry in oci.tree_entries(root)}
+    entries |= {f"bin/{name}": oci.Entry(f"bin/{name}", target="busybox") for name in recipe["applets"]}
+    for path, link in recipe["links"].items():
+        entries.setdefault(path.strip("/"), oci.Entry(path.strip("/"), target=link))
+    entries["tmp"] = oci.Entry("tmp", mode=0o1777)
+    oci.write_layer(target / "layer.tar", entries.values())
+
+
+def _package(step: Step, shop: Workshop, work: Path, target: Path) -> None:
+    names = Package.model_fields.keys() - {"repository"}
+    recipe = Package.model_validate({**{name: step.recipe[name] for name in names}, "repository": ""})
+    files = _gather(step, recipe.files, shop.store, work / "texts")
+    debian.build_package(step.name, step.recipe["version"], recipe, files, work, target)
+
+
+def _image(step: Step, shop: Workshop, work: Path, target: Path) -> None:
+    recipe = Image.model_validate({name: step.recipe[name] for name in Image.model_fields})
+    files = _gather(step, recipe.files, shop.store, work / "texts")
+    entries = [
+        oci.Entry(path, source=source, net_bind_service=bool(recipe.files[path].capability))
+        for path, source in files.items()
+    ]
+    entries += [oci.Entry(path) for path in recipe.folders]
+    layer = work / "layer.tar"
+    oci.write_layer(layer, entries)
+    layers = [shop.store.path(step.inputs[f"base:{recipe.base}"].key) / "layer.tar"] if recipe.base else []
+    settings = oci.Settings(recipe.entrypoint, recipe.command, recipe.user)
+    oci.write_image(target, [*layers, layer], settings, step.recipe["architecture"], step.recipe["reference"])
+
+
+def _gather(step: Step, files: Mapping[str, File], store: Store, texts: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path, file in files.items():
+        if file.text is not None:
+            place = texts / path.lstrip("/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(file.text)
+            place.chmod(0o644)
+            found[path] = place
+        elif file.module is not None:
+            folder = store.path(step.inputs[file.module].key)
+            found |= {f"{path}{name}": folder / name for name in step.inputs[file.module].recipe["programs"]}
+        elif file.program is not None:
+            unit, _, name = file.program.rpartition("/")
+            found[path] = store.path(step.inputs[unit or name].key) / name
+    return found
+
+
+def _manifest(step: Step, shop: Workshop, work: Path, target: Path) -> None:
+    recipe = step.recipe
+    folder, _ = golang.source(shop.go(), recipe["module"], recipe["module_version"])
+    place = target / recipe["path"]
+    place.parent.mkdir(parents=True)
+    try:
+        shutil.copyfile(folder / recipe["source"], place)
+    except FileNotFoundError:
+        raise MirrorError(f"{recipe['module']} {recipe['module_version']} has no file {recipe['source']}.") from None
+
+
+def _os_packages(step: Step, shop: Workshop, work: Path, target: Path) -> None:
+    log = shop.logs / f"{step.name}.log"
+    for package in debian.download(step.recipe["packages"], work / "debs", log, closure=True):
+        package.rename(target / package.name)
+
+
+def _server(step: Step, shop: Workshop, work: Path, target: Path) -> None:
+    log = shop.logs / f"{step.name}.log"
+    debian.unpack(debian.download(step.recipe["packages"], work / "debs", log, closure=False), target)
+
+
+_BUILDERS: Mapping[Kind, Callable[[Step, Workshop, Path, Path], None]] = {
+    "module": _module,
+    "c-program": _c_program,
+    "base": _base,
+    "package": _package,
+    "image": _image,
+    "manifest": _manifest,
+    "os-packages": _os_packages,
+    "server": _server,
+}
