@@ -9,12 +9,16 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import http.client
+import json
 import re
+import ssl
 import typing as t
 
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
 
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
+_AUTHORITY_DATA = re.compile(r"^\s*certificate-authority-data:\s*(\S+)", re.MULTILINE)
 _COMMON_NAME = b"\x55\x04\x03"
 _SEQUENCE = 0x30
 _VERSION = 0xA0
@@ -98,15 +102,80 @@ def certificates(pem: str, source: str) -> list[Certificate]:
         raise KubesteadError(
             f"No certificate in {source}: there is no block that begins with -----BEGIN CERTIFICATE-----."
         )
-    found = []
-    for number, block in enumerate(blocks, 1):
-        try:
-            found.append(Certificate(base64.b64decode("".join(block.split()), validate=True)))
-        except (binascii.Error, KubesteadError) as error:
-            raise KubesteadError(f"Certificate {number} in {source} is damaged: {error}") from error
-    return found
+    return [_certificate(block, f"Certificate {number} in {source}") for number, block in enumerate(blocks, 1)]
+
+
+def _certificate(block: str, what: str) -> Certificate:
+    try:
+        return Certificate(base64.b64decode("".join(block.split()), validate=True))
+    except (binascii.Error, KubesteadError) as error:
+        raise KubesteadError(f"{what} is damaged: {error}") from error
 
 
 def public_key_hashes(pem: str, source: str) -> list[str]:
     """The pins of all certificates of a PEM text, in their order, each once."""
     return list(dict.fromkeys(certificate.public_key_hash for certificate in certificates(pem, source)))
+
+
+def authorities_of_server(server: str, timeout: float) -> str:
+    """The certificate authorities, as PEM, that an API server names in its public cluster-info.
+
+    Nothing of it is trusted yet, but the server's own certificate must be signed by what it names.
+    """
+    host, _, port = server.rpartition(":")
+    if not host or not port.isdigit():
+        raise KubesteadError(
+            f"{server!r} is not an API server's address. Write host and port, as api.example.org:6443."
+        )
+    host = host.strip("[]")
+    # Whom to trust is just what is being asked, so this first question is put without verification.
+    stranger = ssl.create_default_context()
+    stranger.check_hostname = False
+    stranger.verify_mode = ssl.CERT_NONE
+    answer = _get(host, int(port), "/api/v1/namespaces/kube-public/configmaps/cluster-info", stranger, timeout)
+    pem = authority_of_cluster_info(answer, server)
+    try:
+        acquainted = ssl.create_default_context(cadata=pem)
+        acquainted.check_hostname = False
+        acquainted.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
+        _get(host, int(port), "/version", acquainted, timeout)
+    except ssl.SSLError as error:
+        raise KubesteadError(
+            f"{server} names an authority that has not signed its own certificate ({error}). "
+            "Something stands between, or the cluster-info ConfigMap in kube-public is out of date."
+        ) from error
+    return pem
+
+
+def authority_of_cluster_info(answer: str, server: str) -> str:
+    """The authority in the kubeconfig that the cluster-info ConfigMap holds, as PEM."""
+    try:
+        kubeconfig = str(json.loads(answer)["data"]["kubeconfig"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise KubesteadError(f"{server} answered, but not with a cluster-info ConfigMap: {answer[:300]}") from error
+    match = _AUTHORITY_DATA.search(kubeconfig)
+    if not match:
+        raise KubesteadError(f"The cluster-info of {server} names no certificate authority.")
+    return base64.b64decode(match.group(1)).decode("ascii", "replace")
+
+
+def _get(host: str, port: int, path: str, context: ssl.SSLContext, timeout: float) -> str:
+    connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read().decode("utf-8", "replace")
+    except ssl.SSLCertVerificationError:
+        raise
+    except (OSError, http.client.HTTPException) as error:
+        raise KubesteadError(
+            f"No API server answers at {host}:{port}: {error}. Is the address right, and the port open?"
+        ) from error
+    finally:
+        connection.close()
+    if response.status >= 400 and path != "/version":
+        raise KubesteadError(
+            f"The API server at {host}:{port} does not show its cluster-info to strangers (status {response.status}): {body[:300]} "
+            "kubeadm publishes it unless the phase bootstrap-token is skipped. Take the hash from /etc/kubernetes/pki/ca.crt instead."
+        )
+    return body

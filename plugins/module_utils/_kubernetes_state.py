@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import http.client
+import ipaddress
 import os
 import re
 import ssl
@@ -24,7 +25,7 @@ _NODE_PREFIX = "system:node:"
 _SERVER = re.compile(r"^\s*server:\s*[\"']?(https?://[^\s\"']+)", re.MULTILINE)
 _CLIENT_CERTIFICATE = re.compile(r"^\s*client-certificate(-data)?:\s*\S+", re.MULTILINE)
 _SECURE_PORT = re.compile(r"--secure-port=(\d+)")
-_BIND_ADDRESS = re.compile(r"--bind-address=(\S+)")
+_BIND_ADDRESS = re.compile(r"--bind-address=([0-9a-fA-F.:]+)\s*$", re.MULTILINE)
 
 
 def read_text(path: str) -> t.Optional[str]:
@@ -142,7 +143,8 @@ class KubernetesState:
             return None
         port = _SECURE_PORT.search(manifest)
         address = _BIND_ADDRESS.search(manifest)
-        host = address.group(1) if address and address.group(1) not in ("0.0.0.0", "::") else "127.0.0.1"
+        bound = ipaddress.ip_address(address.group(1)) if address else None
+        host = "127.0.0.1" if bound is None or bound.is_unspecified else str(bound)
         connection = None
         try:
             connection = http.client.HTTPSConnection(

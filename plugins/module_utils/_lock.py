@@ -17,7 +17,7 @@ import time
 import typing as t
 
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
-from ansible_collections.kubestead.cluster.plugins.module_utils._waiter import WaitTimeout, wait_for
+from ansible_collections.kubestead.cluster.plugins.module_utils._waiter import WaitTimeoutError, wait_for
 
 LOCK_PATH = "/run/kubestead.lock"
 SECRETS_PATH = "/run/kubestead"
@@ -46,7 +46,7 @@ def node_lock(timeout: float, path: str = LOCK_PATH) -> t.Iterator[int]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         wait_for(lambda: _try_lock(descriptor), bool, "the lock", timeout, interval=0.2)
-    except WaitTimeout as error:
+    except WaitTimeoutError as error:
         os.close(descriptor)
         raise KubesteadError(
             f"Another run still works on this node: {path} was held for {timeout:g} s. "

@@ -58,8 +58,13 @@ _SKIPPED_INTERFACES = (
     "nodelocaldns",
 )
 _ARCHITECTURES = {
-    **{"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf", "armv8l": "armhf", "armv6l": "armel"},
-    **{"i386": "i386", "i686": "i386", "ppc64le": "ppc64el"},
+    "x86_64": "amd64",
+    "aarch64": "arm64",
+    "armv7l": "armhf",
+    "armv8l": "armhf",
+    "armv6l": "armel",
+    "i686": "i386",
+    "ppc64le": "ppc64el",
 }
 _MODULE_TRACES = {
     "br_netfilter": ("/proc/sys/net/bridge",),
@@ -314,11 +319,9 @@ class NodeState:
         found = {}
         for pattern in DIGESTS:
             for path in sorted(glob.glob(self._path(pattern))):
-                try:
-                    with open(path, "rb") as handle:
-                        found["/" + os.path.relpath(path, self.root)] = hashlib.sha256(handle.read()).hexdigest()
-                except OSError:
-                    continue
+                digest = file_digest(path)
+                if digest:
+                    found["/" + os.path.relpath(path, self.root)] = digest
         return found
 
     def packages(self) -> dict[str, t.Any]:
@@ -372,6 +375,15 @@ class NodeState:
             "traces": state.traces,
             "recovery": state.recovery() if state.stage == "partial" else None,
         }
+
+
+def file_digest(path: str) -> t.Optional[str]:
+    """The sha256 of a file, None where it cannot be read."""
+    try:
+        with open(path, "rb") as handle:
+            return hashlib.sha256(handle.read()).hexdigest()
+    except OSError:
+        return None
 
 
 def json_or_empty(text: t.Optional[str]) -> list[t.Any]:

@@ -14,7 +14,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._command import 
 T = t.TypeVar("T")
 
 
-class WaitTimeout(KubesteadError):
+class WaitTimeoutError(KubesteadError):
     """The time was over; `last` is the last observation, `waited` the seconds spent."""
 
     def __init__(self, message: str, last: t.Any, waited: float) -> None:
@@ -35,7 +35,7 @@ def wait_for(
 ) -> T:
     """Look until `done` says yes of what was seen, and return that observation.
 
-    what names the awaited thing, timeout and interval are in seconds. Looks at least once. Raises WaitTimeout, whose
+    what names the awaited thing, timeout and interval are in seconds. Looks at least once. Raises WaitTimeoutError, whose
     message ends with `describe` of the last observation.
     """
     start = clock()
@@ -45,5 +45,5 @@ def wait_for(
             return seen
         waited = clock() - start
         if waited + interval > timeout:
-            raise WaitTimeout(f"Waited {waited:.0f} s for {what}. Last seen: {describe(seen)}", seen, waited)
+            raise WaitTimeoutError(f"Waited {waited:.0f} s for {what}. Last seen: {describe(seen)}", seen, waited)
         sleep(interval)

@@ -17,7 +17,8 @@ description:
   - Runs C(kubeadm init) with a configuration, on a node that belongs to no cluster yet.
   - A node that is a control plane already is left as it is.
   - An init or join of ours that was interrupted is reset first, then begun anew. Traces that somebody else left are never touched.
-  - The bootstrap token that kubeadm needs meanwhile is random, is kept in memory and in a file that only root can read, and is deleted at the end.
+  - The bootstrap token that kubeadm needs meanwhile is random, is kept in memory and in a file that only root can read,
+    and is deleted at the end.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
   - kubestead.cluster.attributes.action_group_kubeadm
@@ -126,8 +127,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import 
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils._node_operation import NodeOperation, conclude
 
-
-TOKEN_DESCRIPTION = "Kubestead's kubeadm init"
+DESCRIPTION = "Kubestead's kubeadm init"
 
 
 class Init(NodeOperation):
@@ -146,7 +146,7 @@ class Init(NodeOperation):
         ours: dict[str, t.Any] = {
             "apiVersion": API_VERSION,
             "kind": "InitConfiguration",
-            "bootstrapTokens": [{"token": self.token, "ttl": "30m0s", "description": TOKEN_DESCRIPTION}],
+            "bootstrapTokens": [{"token": self.token, "ttl": "30m0s", "description": DESCRIPTION}],
         }
         if self.module.params["patches_directory"]:
             ours["patches"] = {"directory": self.module.params["patches_directory"]}
@@ -160,7 +160,7 @@ class Init(NodeOperation):
         return [*super().arguments(config), "--skip-token-print", "--skip-certificate-key-print"]
 
     def _complete(self) -> bool:
-        """kubeadm's last phases set up DNS and kube-proxy: where they, or further nodes, are there, init was through.
+        """The last phases of kubeadm set up DNS and kube-proxy: where they, or further nodes, are there, init was through.
 
         Such a cluster may be in use already, so it is never reset.
         """
@@ -172,7 +172,7 @@ class Init(NodeOperation):
         complete = all(found) or len(kubectl.get("nodes")) > 1
         if complete:
             for token in self.kubeadm.tokens(ADMIN_CONF):
-                if token.get("description") == TOKEN_DESCRIPTION:
+                if token.get("description") == DESCRIPTION:
                     self.kubeadm.delete_token(ADMIN_CONF, token["token"].partition(".")[0])
         return complete
 

@@ -49,7 +49,9 @@ options:
     type: bool
     default: false
   certificate_key:
-    description: Key to the certificates that C(kubeadm init phase upload-certs) has put into the cluster. Not needed where the certificates lie on the node already.
+    description:
+      - Key to the certificates that C(kubeadm init phase upload-certs) has put into the cluster.
+      - Not needed where the certificates lie on the node already.
     type: str
   node_name:
     description: Name of the node in the cluster. Without it, the one of O(config), or the machine's host name.
@@ -59,7 +61,8 @@ options:
     type: dict
     default: {}
   patches_directory:
-    description: Directory on the node with patches that kubeadm lays over what it writes, for example those of the kubelet's configuration.
+    description:
+      - Directory on the node with patches that kubeadm lays over what it writes, for example those of the kubelet's configuration.
     type: path
   ignore_preflight_errors:
     description: Names of kubeadm's preflight checks whose errors count as warnings.
@@ -155,7 +158,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import 
 from ansible_collections.kubestead.cluster.plugins.module_utils._node_operation import NodeOperation, conclude
 
 # Stands for the token where it is only predicted what would be done.
-PLACEHOLDER_TOKEN = "abcdef.0123456789abcdef"
+PLACEHOLDER = "abcdef.0123456789abcdef"
 
 
 class Systemctl(Tool):
@@ -205,7 +208,7 @@ class Join(NodeOperation):
         if TOKEN.fullmatch(token):
             return token
         if self.module.check_mode:
-            return PLACEHOLDER_TOKEN
+            return PLACEHOLDER
         raise KubesteadError(
             "token is not a bootstrap token, which has six characters, a dot and sixteen characters, all of a-z and 0-9. "
             "The module kubestead.cluster.kubeadm_token makes one."

@@ -31,7 +31,8 @@ attributes:
 options:
   state:
     description:
-      - V(present) gives a token. One of the same O(description), O(usages) and O(groups) that has at least half of O(ttl) left is used again.
+      - V(present) gives a token. One of the same O(description), O(usages) and O(groups) that has at least half of O(ttl) left is
+        used again.
       - V(absent) deletes the token O(token), or, without it, all tokens of this O(description).
       - V(list) only lists.
     type: str

@@ -14,8 +14,10 @@ author: Kubestead contributors (@kubestead)
 version_added: 0.1.0
 short_description: One look at a machine that tells the roles all they decide upon
 description:
-  - Reads what the operating system, the container runtime and kubeadm have made of a machine, and returns it as facts under C(ansible_facts['kubestead']).
-  - Changes nothing, needs no options, takes a fraction of a second, and does not fail on unusual machines. What cannot be found out is null or empty.
+  - Reads what the operating system, the container runtime and kubeadm have made of a machine, and returns it as facts under
+    C(ansible_facts['kubestead']).
+  - Changes nothing, needs no options, takes a fraction of a second, and does not fail on unusual machines. What cannot be found out
+    is null or empty.
   - Roles of this collection use it in the place of Ansible's own fact gathering.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
@@ -68,7 +70,9 @@ ansible_facts:
           type: str
           returned: always
         interfaces:
-          description: Network interfaces with RV(ignore:name), RV(ignore:mac) and RV(ignore:addresses), without those of containers and pod networks.
+          description:
+            - Network interfaces with RV(ignore:name), RV(ignore:mac) and RV(ignore:addresses), without those of containers and pod
+              networks.
           type: list
           elements: dict
           returned: always
@@ -83,7 +87,8 @@ ansible_facts:
           sample: 172.29.96.21
         os:
           description:
-            - The operating system. Keys are C(id), C(version_id), C(codename), C(family) (debian, redhat or other), C(pretty_name), C(kernel),
+            - The operating system. Keys are C(id), C(version_id), C(codename), C(family) (debian, redhat or other), C(pretty_name),
+              C(kernel),
               C(architecture) (Debian's names) and C(bits).
           type: dict
           returned: always
@@ -100,7 +105,9 @@ ansible_facts:
           type: str
           returned: always
         time:
-          description: C(epoch), the machine's clock in seconds, and C(synchronized), whether it is kept in step (null where that cannot be told).
+          description:
+            - C(epoch), the machine's clock in seconds, and C(synchronized), whether it is kept in step (null where that cannot be
+              told).
           type: dict
           returned: always
         swap:
@@ -150,7 +157,9 @@ ansible_facts:
           type: dict
           returned: always
         disks:
-          description: Room under V(/), V(/var/lib) and the directories of containerd, kubelet and etcd, with C(mount), C(size_mb), C(available_mb), C(used_percent).
+          description:
+            - Room under V(/), V(/var/lib) and the directories of containerd, kubelet and etcd, with C(mount), C(size_mb),
+              C(available_mb), C(used_percent).
           type: dict
           returned: always
         digests:
@@ -173,9 +182,11 @@ ansible_facts:
         kubernetes:
           description:
             - What kubeadm has made of the node.
-            - C(stage) is V(absent), V(interrupted) (Kubestead began and did not finish), V(partial) (traces of somebody else that make no member) or V(member).
+            - C(stage) is V(absent), V(interrupted) (Kubestead began and did not finish), V(partial) (traces of somebody else that
+              make no member) or V(member).
             - C(role) is V(control_plane), V(worker) or null. C(busy) tells that a kubeadm of Kubestead runs just now.
-            - Further keys are C(node_name), C(server), C(static_pods), C(etcd_member), C(ca_hash), C(kubelet_active), C(kubelet_enabled), C(kubelet_version),
+            - Further keys are C(node_name), C(server), C(static_pods), C(etcd_member), C(ca_hash), C(kubelet_active),
+              C(kubelet_enabled), C(kubelet_version),
               C(api_healthy), C(admin_conf), C(interrupted), C(traces) and, for a partial node, C(recovery).
           type: dict
           returned: always
