@@ -386,8 +386,9 @@ Findings = t.Iterator[Finding]
 
 
 def _about(variable: Variable, value: t.Any, rule: str, text: str, /, **more: t.Any) -> Finding:
-    secret = variable.secret or value is UNKNOWN
-    more.setdefault("value", "" if secret else shown(value))
+    # A list or mapping is too long to be shown: the text names the part of it.
+    hidden = variable.secret or value is UNKNOWN or isinstance(value, (list, dict))
+    more.setdefault("value", "" if hidden else shown(value))
     more.setdefault("host", variable.owner if variable.where == "host" else "")
     more.setdefault("group", variable.owner if variable.where == "group" else "")
     return Finding(rule, text, variable.origin, variable=variable.name, **more)
@@ -439,8 +440,8 @@ def wrong_values(case: Case) -> Findings:
         if value is UNKNOWN:
             continue
         for problem in problems(variable.name, option, value, case.supported):
-            text = "the value is not right" if variable.secret else problem.text
-            yield _about(variable, value, "wrong-value", text, allowed=problem.allowed, hint=problem.hint)
+            text, hint = (problem.text, problem.hint) if not variable.secret else ("the value is not right", "")
+            yield _about(variable, value, "wrong-value", text, allowed=problem.allowed, hint=hint)
 
 
 def misplaced_variables(case: Case) -> Findings:
@@ -563,7 +564,7 @@ def node_addresses(case: Case) -> Findings:
         if not address:
             continue
         origin = case.origin_of_address(name)
-        other = seen.setdefault(address.lower(), name)
+        other = seen.setdefault(address.lower() if variable else address, name)
         if other != name and not (variable and variable.name == "cluster_node_address" and variable.where != "host"):
             text = f"it has the address of host {other} ({case.origin_of_address(other)})"
             hint = "Where two ports of one machine lead to two nodes, set cluster_node_address at each."
@@ -720,9 +721,7 @@ def control_plane_count(case: Case) -> Findings:
     """An even number of control planes, which bears no more failures than one fewer."""
     count = len(case.control_planes)
     if count and count % 2 == 0:
-        text = "{} control planes bear the loss of {}, as {} do: etcd needs a majority".format(
-            count, "none" if count == 2 else count // 2 - 1, count - 1
-        )
+        text = f"{count} control planes bear the loss of no more machines than {count - 1}: etcd needs a majority"
         origin = case.inventory.groups[CONTROL_PLANE].origin
         yield Finding("even-control-planes", text, origin, group=CONTROL_PLANE, warning=True)
 

@@ -53,8 +53,7 @@ _PORTS_IN_USE = {
     10259: "the scheduler",
 }
 
-# The fields of kubeadm v1beta4. A key that one of our own variables sets names that variable.
-_NODE_REGISTRATION = {"name", "criSocket", "taints", "kubeletExtraArgs", "ignorePreflightErrors", "imagePullPolicy"}
+# The fields of kubeadm v1beta4.
 KUBEADM_FIELDS: t.Dict[str, t.Tuple[str, t.Set[str]]] = {
     "cluster_kubeadm_init_config": (
         "InitConfiguration",
@@ -104,14 +103,19 @@ KUBEADM_FIELDS: t.Dict[str, t.Tuple[str, t.Set[str]]] = {
         },
     ),
 }
-_OWN_VARIABLE = {
-    ("kubernetesVersion",): "cluster_kubernetes_version",
-    ("controlPlaneEndpoint",): "cluster_endpoint",
-    ("imageRepository",): "cluster_image_repository",
-    ("clusterName",): "cluster_name",
-    ("networking", "podSubnet"): "cluster_pod_cidr",
-    ("networking", "serviceSubnet"): "cluster_service_cidr",
-    ("networking", "dnsDomain"): "cluster_dns_domain",
+# The fields of these documents that a variable of ours sets.
+_OWN_VARIABLES: t.Dict[str, t.Dict[t.Tuple[str, ...], str]] = {
+    "cluster_kubeadm_cluster_config": {
+        ("kubernetesVersion",): "cluster_kubernetes_version",
+        ("controlPlaneEndpoint",): "cluster_endpoint",
+        ("imageRepository",): "cluster_image_repository",
+        ("clusterName",): "cluster_name",
+        ("networking", "podSubnet"): "cluster_pod_cidr",
+        ("networking", "serviceSubnet"): "cluster_service_cidr",
+        ("networking", "dnsDomain"): "cluster_dns_domain",
+    },
+    "cluster_kubelet_config": {("clusterDomain",): "cluster_dns_domain"},
+    "cluster_kube_proxy_config": {("mode",): "cluster_proxy_mode", ("clusterCIDR",): "cluster_pod_cidr"},
 }
 _DOCUMENTS = {
     "cluster_kubeadm_init_config": (KUBEADM_API, "InitConfiguration"),
@@ -550,6 +554,15 @@ def _document(variable: str, value: t.Mapping[str, t.Any]) -> Problems:
         yield Problem("kind is {}".format(value["kind"]), kind, "Each kind has a variable of its own.")
 
 
+def _own_variables(variable: str, value: t.Mapping[str, t.Any]) -> Problems:
+    for path, name in _OWN_VARIABLES.get(variable, {}).items():
+        inner: t.Any = value
+        for key in path:
+            inner = inner.get(key) if isinstance(inner, dict) else None
+        if inner is not None:
+            yield Problem("{} has a variable of its own".format(".".join(path)), "any other field", f"Set {name}.")
+
+
 def _kubeadm(variable: str, value: t.Mapping[str, t.Any]) -> Problems:
     kind, fields = KUBEADM_FIELDS[variable]
     for key in value:
@@ -560,12 +573,6 @@ def _kubeadm(variable: str, value: t.Mapping[str, t.Any]) -> Problems:
         close = suggestion(str(key), by_lower)
         hint = f"It belongs into {home}." if home else did_you_mean(by_lower[close] if close else None)
         yield Problem(f"{kind} has no field {key}", ", ".join(sorted(fields)), hint)
-    for path, name in _OWN_VARIABLE.items():
-        inner: t.Any = value
-        for key in path:
-            inner = inner.get(key) if isinstance(inner, dict) else None
-        if inner is not None and variable == "cluster_kubeadm_cluster_config":
-            yield Problem("{} has a variable of its own".format(".".join(path)), "any other field", f"Set {name}.")
     for where, arguments in _extra_arguments(value):
         if isinstance(arguments, dict):
             first = next(iter(arguments.items()), ("name", "value"))
@@ -653,6 +660,7 @@ def problems(variable: str, option: Option, value: t.Any, supported: Supported) 
         yield from _FORMS[variable](value)
     if variable in _DOCUMENTS:
         yield from _document(variable, value)
+        yield from _own_variables(variable, value)
     if variable in KUBEADM_FIELDS:
         yield from _kubeadm(variable, value)
     if variable == "cluster_preflight_ignore":

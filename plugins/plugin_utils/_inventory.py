@@ -93,6 +93,7 @@ class _Reader:
         self._loader = loader
         self._defaults = defaults
         self._sources = [source for source in self._manager._sources if source]
+        self._source = Origin(self._sources[0] if self._sources else None)
 
     def inventory(self) -> Inventory:
         groups = {name: self._group(name, group) for name, group in self._manager.groups.items()}
@@ -102,7 +103,7 @@ class _Reader:
             hosts=hosts,
             extra=self._layer(self._extra, "extra", ""),
             strays=[*self._strays("group", groups), *self._strays("host", {**hosts, "localhost": None})],
-            source=Origin(self._sources[0] if self._sources else None),
+            source=self._source,
             render=self._render,
         )
         return self._model
@@ -110,11 +111,12 @@ class _Reader:
     def _group(self, name: str, group: AnsibleGroup) -> Group:
         where = "all" if name == "all" else "group"
         members = [str(host.name) for host in group.get_hosts()]
-        return Group(str(name), members, self._layers(group, where), origin_of(group.name, name))
+        return Group(str(name), members, self._layers(group, where), self._origin(group.name, name))
 
     def _host(self, name: str, host: AnsibleHost) -> Host:
-        groups = [str(group.name) for group in sort_groups(host.get_groups()) if group.name != "all"]
-        return Host(str(name), groups, self._layers(host, "host"), origin_of(host.name, name, *host.vars))
+        groups = [str(group.name) for group in sort_groups(host.get_groups())]
+        groups = [group for group in groups if group not in ("all", "ungrouped")]
+        return Host(str(name), groups, self._layers(host, "host"), self._origin(host.name, name, *host.vars))
 
     def _layers(self, entity: Entity, where: str) -> t.Sequence[t.Mapping[str, Variable]]:
         beside_inventory = get_vars_from_inventory_sources(self._loader, self._sources, [entity], "task")
@@ -128,11 +130,16 @@ class _Reader:
         for name, value in variables.items():
             if name in _ADDED_BY_ANSIBLE:
                 continue
-            origin = origin_of(name, value)
+            origin = origin_of(name, value) if where == "extra" else self._origin(name, value)
             inline = has_secret(value)
             secret = inline or _is_vaulted_file(origin.path)
             layer[str(name)] = Variable(str(name), decrypted(value) if inline else value, origin, where, owner, secret)
         return layer
+
+    def _origin(self, *things: t.Any) -> Origin:
+        # A generated inventory knows no lines, and a JSON file tells none: then its source is named at least.
+        origin = origin_of(*things)
+        return self._source if origin == Origin() else origin
 
     def _strays(self, kind: str, known: t.Mapping[str, t.Any]) -> t.Iterator[Stray]:
         folders = {source if os.path.isdir(source) else os.path.dirname(source) for source in self._sources}

@@ -1,0 +1,137 @@
+"""What validation asks of a mirror, and what it makes of the answers."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+from ansible_collections.kubestead.cluster.plugins.module_utils import _validation_mirror
+from ansible_collections.kubestead.cluster.plugins.module_utils._validation import Mirror, MirrorAnswer
+from ansible_collections.kubestead.cluster.plugins.module_utils._validation_mirror import ask, releases
+
+URL = "http://mirror.example.org:8765"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = {"/good/index.json": b'{"kubernetes": ["1.36"]}', "/list/index.json": b"[]", "/text/index.json": b"hi"}
+        self.send_response(200 if self.path in body else 404)
+        self.end_headers()
+        self.wfile.write(body.get(self.path, b""))
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def mirror(answer: MirrorAnswer) -> tuple[Mirror, list[str]]:
+    asked: list[str] = []
+
+    def ask_once(url: str) -> MirrorAnswer:
+        asked.append(url)
+        return answer
+
+    return Mirror(ask_once, releases), asked
+
+
+def test_an_index_is_read(server: str) -> None:
+    assert ask(f"{server}/good") == MirrorAnswer(f"{server}/good/index.json", {"kubernetes": ["1.36"]})
+
+
+@pytest.mark.parametrize(
+    ("folder", "failure"),
+    [
+        ("missing", "HTTP 404, so something else than a Kubestead mirror is there"),
+        ("list", "something else than a mirror's index"),
+        ("text", "no index (Expecting value: line 1 column 1 (char 0))"),
+    ],
+)
+def test_other_servers_are_no_mirrors(server: str, folder: str, failure: str) -> None:
+    assert ask(f"{server}/{folder}") == MirrorAnswer(f"{server}/{folder}/index.json", None, failure)
+
+
+def test_nobody_listens() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        answer = ask(f"http://127.0.0.1:{unused.getsockname()[1]}")
+    assert (answer.contents, answer.failure) == (None, "connection refused")
+
+
+def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_validation_mirror, "TIMEOUT", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        answer = ask(f"http://127.0.0.1:{silent.getsockname()[1]}")
+    assert answer.contents is None
+    assert "0.05 s" in answer.failure or "timed out" in answer.failure
+
+
+def test_a_proxy_of_the_environment_is_not_used(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert ask(f"{server}/good").contents is not None
+
+
+def test_an_unreachable_mirror(check: Any) -> None:
+    access, _asked = mirror(MirrorAnswer(f"{URL}/index.json", None, "connection refused"))
+    found = check(f"cluster_mirror_url: {URL}\n", mirror=access)
+    assert [finding.message for finding in found] == [
+        f'group_vars/all/cluster.yml:1: cluster_mirror_url is "{URL}": the mirror does not answer: '
+        f"GET {URL}/index.json brought connection refused. "
+        "Serve it with `kubestead mirror serve`, or set cluster_validate_mirror: false where only the nodes reach it."
+    ]
+
+
+def test_a_mirror_without_the_wanted_release(check: Any) -> None:
+    access, _asked = mirror(MirrorAnswer(URL, {"kubernetes": ["1.36"]}))
+    found = check(f'cluster_mirror_url: {URL}\ncluster_kubernetes_version: "1.37.1"\n', mirror=access)
+    assert [finding.message for finding in found] == [
+        f'group_vars/all/cluster.yml:1: cluster_mirror_url is "{URL}": the mirror holds Kubernetes 1.36 and not 1.37. '
+        "Run `kubestead mirror build --kubernetes 1.37` where it is served."
+    ]
+
+
+def test_a_mirror_with_the_wanted_release(check: Any) -> None:
+    access, asked = mirror(MirrorAnswer(URL, {"kubernetes": ["1.36"]}))
+    assert check(f"cluster_mirror_url: {URL}/\n", mirror=access) == []
+    assert asked == [URL]
+
+
+def test_an_index_that_does_not_tell(check: Any) -> None:
+    access, _asked = mirror(MirrorAnswer(URL, {}))
+    assert check(f"cluster_mirror_url: {URL}\n", mirror=access) == []
+
+
+@pytest.mark.parametrize(
+    "cluster",
+    [
+        "",
+        "cluster_mirror_url: ''\n",
+        "cluster_mirror_url: not a url\n",
+        "cluster_mirror_url: '{{ elsewhere }}'\n",
+        f"cluster_mirror_url: {URL}\ncluster_validate_mirror: false\n",
+    ],
+)
+def test_nothing_is_asked(cluster: str, check: Any) -> None:
+    access, asked = mirror(MirrorAnswer(URL, None, "refused"))
+    check(cluster, mirror=access)
+    assert asked == []
+
+
+def test_each_mirror_is_asked_once(check: Any) -> None:
+    access, asked = mirror(MirrorAnswer(URL, {}))
+    hosts = {"control_plane": {"hosts": {f"cp-{n}": {"cluster_mirror_url": URL} for n in range(3)}}}
+    check("cluster_endpoint: api.example.org\n", {"hosts.yml": json.dumps(hosts)}, mirror=access)
+    assert asked == [URL]
