@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import kubestead
+from kubestead.runs.progress import PHASES
 
 COLLECTION = "kubestead.cluster"
-
-# The phases of playbooks/site.yml, each a play of that name and with that tag.
-PHASES = ("validate", "preflight", "prepare", "balance", "bootstrap", "join", "network", "add-ons", "verify")
 
 
 class PlaybookError(ValueError):

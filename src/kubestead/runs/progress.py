@@ -14,6 +14,8 @@ from typing import Any, Literal
 Event = Mapping[str, Any]
 NoticeKind = Literal["phase", "phase_end", "changed", "failed", "note", "warning"]
 
+# The phases of playbooks/site.yml: each is a play with that tag, and with that name but for a capital letter.
+PHASES = ("validate", "preflight", "prepare", "balance", "bootstrap", "join", "network", "add-ons", "verify")
 HIDDEN = "the result is hidden, because it holds secrets"
 
 
@@ -121,7 +123,8 @@ class Progress:
         yield Notice("phase_end", running.name, seconds=self.now - running.started)
 
     def _play_start(self, event: Event, data: Mapping[str, Any]) -> Iterator[Notice]:
-        name = str(data.get("name") or data.get("play") or "")
+        title = str(data.get("name") or data.get("play") or "")
+        name = title.lower() if title.lower() in PHASES else title
         if self._running and self._running.name == name:
             return
         yield from self.finish()

@@ -17,8 +17,8 @@ from typing import Any
 from rich.console import Console
 
 from kubestead.runs import report
-from kubestead.runs.playbooks import PHASES, command_line, executables, phases_before, resolve, settings_file
-from kubestead.runs.progress import Event, Failure, HostStats, PhaseTime, Progress
+from kubestead.runs.playbooks import command_line, executables, phases_before, resolve, settings_file
+from kubestead.runs.progress import PHASES, Event, Failure, HostStats, PhaseTime, Progress
 from kubestead.runs.record import Record
 from kubestead.runs.render import choose_renderer
 

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from kubestead.runs import playbooks
-from kubestead.runs.playbooks import PHASES, PlaybookError
+from kubestead.runs.playbooks import PlaybookError
+from kubestead.runs.progress import PHASES
 
 
 def test_a_playbook_is_called_by_its_full_name() -> None:
@@ -41,7 +42,7 @@ def test_every_play_of_site_is_a_phase_with_its_tag_in_order() -> None:
     for play in plays:
         (tag,) = [play["tags"]] if isinstance(play["tags"], str) else play["tags"]
         if "hosts" in play:
-            assert play["name"] == tag
+            assert play["name"].lower() == tag
         phases.append(tag)
     assert set(phases) <= set(PHASES)
     assert phases == sorted(phases, key=PHASES.index)

@@ -95,3 +95,11 @@ def test_a_run_that_breaks_off_ends_its_phase(events: list[dict[str, Any]]) -> N
     assert [notice.kind for notice in progress.finish()] == ["phase_end"]
     assert list(progress.finish()) == []
     assert [failure.host for failure in progress.final_failures()] == ["worker-2"]
+
+
+def test_a_phase_is_spelt_in_one_way() -> None:
+    progress = Progress()
+    for name in ("Prepare", "My own Play"):
+        event = {"event": "playbook_on_play_start", "event_data": {"name": name}}
+        list(progress.feed(event))
+    assert [phase.name for phase in progress.phases()] == ["prepare", "My own Play"]
