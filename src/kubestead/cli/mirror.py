@@ -1,7 +1,8 @@
-"""``kubestead mirror``: build, serve and look after the mirror."""
+"""``kubestead mirror``: build or fetch, serve and look after the mirror."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from kubestead.mirror.errors import MirrorError
 
 if TYPE_CHECKING:
+    from kubestead.mirror import status as report
+    from kubestead.mirror.catalogue import Catalogue
     from kubestead.mirror.progress import Reporter
 
 app = typer.Typer(no_args_is_help=True, help="The mirror: what clusters are made of, built or fetched, and served.")
@@ -35,34 +39,111 @@ def build(kubernetes: _Minor = "", component: _Components = None, with_os_packag
     from kubestead.mirror.publish import Mirror
 
     with _told():
-        catalogue = load()
-        names = _names(component, catalogue.components, with_os_packages=with_os_packages)
-        mirror = Mirror.default()
+        catalogue, mirror = load(), Mirror.default()
+        names = _names(catalogue, component, with_os_packages=with_os_packages)
         with _reporter() as reporter:
             Build(catalogue, mirror, reporter).ensure(kubernetes or catalogue.default, names)
-        Console().print(
-            f"The mirror {mirror.root} is complete. Next: kubestead mirror serve", soft_wrap=True, highlight=False
-        )
+        _print(f"The mirror {mirror.root} is complete. Next: kubestead mirror serve")
+
+
+@app.command()
+def sync(
+    kubernetes: _Minor = "",
+    component: _Components = None,
+    with_os_packages: _OsPackages = False,
+    upstream: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="UPSTREAM=ADDRESS: fetch from another address, as https://pkgs.k8s.io=https://mirror.example"
+        ),
+    ] = None,
+    trust: Annotated[
+        list[str] | None, typer.Option(help="Fingerprint of a further key that may sign package repositories.")
+    ] = None,
+) -> None:
+    """Fetches components from upstream, verifying signatures and checksums."""
+    from kubestead.mirror.catalogue import load
+    from kubestead.mirror.publish import Mirror
+    from kubestead.mirror.sync import Sync, Upstream
+
+    with _told():
+        catalogue, mirror = load(), Mirror.default()
+        names = _names(catalogue, component, with_os_packages=with_os_packages)
+        addresses = Upstream.parse(upstream or (), trust or ())
+        with _reporter() as reporter:
+            Sync(catalogue, mirror, addresses, reporter).run(kubernetes or catalogue.default, names)
+        _print(f"The mirror {mirror.root} is complete. Next: kubestead mirror serve")
 
 
 @app.command()
 def serve(
-    listen: Annotated[str, typer.Option(help="Address and port to listen on.")] = "127.0.0.1:8765",
+    listen: Annotated[str, typer.Option(help="ADDRESS:PORT to listen on.")] = "127.0.0.1:8765",
 ) -> None:
     """Serves the mirror until it is interrupted."""
     from kubestead.mirror import serve as server
     from kubestead.mirror.publish import Mirror
 
     def ready(url: str) -> None:
-        Console().print(f"The mirror answers at {url}. In an inventory: cluster_mirror_url: {url}", soft_wrap=True)
+        _print(f"The mirror answers at {url}. In an inventory: cluster_mirror_url: {url}")
 
     with _told():
         server.serve(listen, Mirror.default(), ready)
 
 
-def _names(chosen: list[str] | None, default: tuple[str, ...], *, with_os_packages: bool) -> list[str]:
+@app.command()
+def status(as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
+    """Lists what the mirror holds and verifies every checksum; exit code 1 where something is damaged."""
+    from kubestead.mirror import status as report
+    from kubestead.mirror.publish import Mirror
+
+    found = report.status(Mirror.default())
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), indent=2))
+    else:
+        _show(found)
+    raise typer.Exit(0 if found.sound else 1)
+
+
+@app.command()
+def clean(
+    everything: Annotated[bool, typer.Option("--all", help="Everything, the signing key included.")] = False,
+) -> None:
+    """Makes room: removes what was needed only to build."""
+    from kubestead.mirror import status as report
+    from kubestead.mirror.publish import Mirror
+
+    with _told():
+        freed = report.clean(Mirror.default(), _print, everything=everything)
+        _print(f"{_size(freed)} came free.")
+
+
+def _show(found: report.Status) -> None:
+    if not found.components:
+        _print(f"The mirror {found.folder} is empty. Fill it: kubestead mirror build, or kubestead mirror sync")
+        return
+    table = Table("Kubernetes", "component", "version or reference", "origin", "size", "state", box=None)
+    for component in found.components:
+        state = "verified" if component.damage is None else f"damaged: {component.damage}"
+        row = (component.minor, component.name, component.reference, component.origin, _size(component.size), state)
+        table.add_row(*row)
+    console = Console()
+    (console if console.is_terminal else Console(width=160)).print(table)
+    if found.missing:
+        _print(f"The published file {found.missing} is missing or truncated: kubestead mirror build publishes again.")
+    _print(f"{found.folder}, {_size(found.size)} on disk; packages are signed by {found.signing_key}")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
+
+
+def _names(catalogue: Catalogue, chosen: list[str] | None, *, with_os_packages: bool) -> list[str]:
     extra = ["os-packages"] if with_os_packages else []
-    return [*(chosen or default), *extra]
+    return [*(chosen or catalogue.components), *extra]
+
+
+def _print(text: str) -> None:
+    Console().print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 @contextmanager
@@ -85,3 +166,6 @@ def _told() -> Iterator[None]:
     except MirrorError as error:
         Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        Console(stderr=True).print("Interrupted. What was finished is kept; the same command goes on from there.")
+        raise typer.Exit(130) from None

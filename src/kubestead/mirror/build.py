@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import platform
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -46,33 +44,41 @@ class Build:
 
     def ensure(self, minor: str, components: Iterable[str] | None = None) -> None:
         """Builds what is missing or damaged, then publishes."""
-        planner = Planner(self._catalogue, minor, architecture=debian.architecture(), suite=_suite())
+        planner = Planner(self._catalogue, minor, architecture=debian.architecture(), suite=debian.suite())
         wanted = planner.components(components)
         server = planner.server()
         if self._complete(wanted):
             return
         debian.require_debian()
-        try:
-            with lock(self._mirror.lock, self._progress.note):
-                self._store.sweep()
-                if not self._complete(wanted):
-                    self._make([*(component.step for component in wanted), server])
-                    self._publish(wanted, server)
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise MirrorError(process.disk_full(error)) from error
-            raise
+        with lock(self._mirror.lock, self._progress.note), process.disk_full_told():
+            self._store.sweep()
+            if not self._complete(wanted):
+                published = self._published()
+                build = [c for c in wanted if not self._served(published.get((c.minor, c.name)), c)]
+                self.make([*(component.step for component in build), server])
+                self._publish(build, server)
 
     def _complete(self, wanted: Iterable[Component]) -> bool:
-        published = {(entry.minor, entry.name): entry for entry in self._mirror.entries()}
-        for component in wanted:
-            entry = published.get((component.minor, component.name))
-            if entry is None or not _serves(entry, component) or self._damaged(entry.key):
-                return False
+        published = self._published()
+        if not all(self._served(published.get((component.minor, component.name)), component) for component in wanted):
+            return False
         gone = self._mirror.missing_file()
         if gone:
             self._progress.note(f"The published file {gone} is missing or truncated; publishing again.")
         return gone is None
+
+    def _published(self) -> dict[tuple[str, str], Entry]:
+        return {(entry.minor, entry.name): entry for entry in self._mirror.entries()}
+
+    def _served(self, entry: Entry | None, component: Component) -> bool:
+        """Whether a published entry is this component, as it would be built now or as upstream has it, and undamaged."""
+        if entry is None or self._damaged(entry.key):
+            return False
+        same = entry.reference == component.reference
+        if entry.origin == "built":
+            return same and entry.key == component.step.key
+        recipe = self._catalogue.artefacts.packages.get(component.name)
+        return same or (recipe is not None and recipe.companion)
 
     def _damaged(self, key: str) -> bool:
         damage = self._store.damage(key)
@@ -80,7 +86,8 @@ class Build:
             self._progress.note(f"The cached artefact {key} is damaged: {damage}. It will be made again.")
         return bool(damage)
 
-    def _make(self, steps: Iterable[Step]) -> None:
+    def make(self, steps: Iterable[Step]) -> None:
+        """Makes the artefacts of these steps, where they are missing or damaged. For the holder of the lock."""
         todo = self._missing(steps)
         if not todo:
             return
@@ -138,16 +145,20 @@ class Build:
             finally:
                 shutil.rmtree(work, ignore_errors=True)
 
-    def _publish(self, wanted: Iterable[Component], server: Step) -> None:
-        entries = {(entry.minor, entry.name): entry for entry in self._mirror.entries()}
-        for component in wanted:
-            made = Entry(component.minor, component.name, component.kind, component.reference, component.step.key, "built")
+    def _publish(self, built: Iterable[Component], server: Step) -> None:
+        entries = self._published()
+        for component in built:
+            made = Entry(
+                component.minor, component.name, component.kind, component.reference, component.step.key, "built"
+            )
             entries[component.minor, component.name] = made
         kept = []
         for entry in entries.values():
             damage = self._store.damage(entry.key)
             if damage:
-                self._progress.note(f"{entry.name} for {entry.minor} is no longer served: its artefact is damaged ({damage}).")
+                self._progress.note(
+                    f"{entry.name} for {entry.minor} is no longer served: its artefact is damaged ({damage})."
+                )
             else:
                 kept.append(entry)
         publish(self._mirror, self._catalogue, kept, server.key)
@@ -220,17 +231,3 @@ def available_memory() -> int:
         if name == "MemAvailable":
             return int(rest.split()[0]) // 1024
     raise MirrorError("/proc/meminfo has no line MemAvailable.")
-
-
-def _serves(entry: Entry, component: Component) -> bool:
-    if entry.reference != component.reference:
-        return False
-    return entry.origin == "synced" or entry.key == component.step.key
-
-
-def _suite() -> str:
-    try:
-        return platform.freedesktop_os_release().get("VERSION_CODENAME", "unknown")
-    except OSError:
-        return "unknown"
-

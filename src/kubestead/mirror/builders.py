@@ -56,7 +56,7 @@ def _base(step: Step, shop: Workshop, work: Path, target: Path) -> None:
 
 
 def _package(step: Step, shop: Workshop, work: Path, target: Path) -> None:
-    names = Package.model_fields.keys() - {"repository"}
+    names = Package.model_fields.keys() - {"repository", "companion"}
     recipe = Package.model_validate({**{name: step.recipe[name] for name in names}, "repository": ""})
     files = _gather(step, recipe.files, shop.store, work / "texts")
     debian.build_package(step.name, step.recipe["version"], recipe, files, work, target)

@@ -93,7 +93,7 @@ class Base(_Model):
 
 
 class Package(_Model):
-    """A Debian package."""
+    """A Debian package. Of a ``companion`` upstream's repository of a minor holds the versions that it chose itself."""
 
     repository: str
     revision: str
@@ -104,6 +104,7 @@ class Package(_Model):
     conflicts: tuple[str, ...] = ()
     conffiles: tuple[str, ...] = ()
     enable: str | None = None
+    companion: bool = False
 
 
 class Image(_Model):

@@ -14,7 +14,13 @@ from kubestead.mirror.process import run
 from kubestead.mirror.store import link_or_copy
 
 _APT = ("apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300", "-o", "APT::Sandbox::User=root")
-_NOT_FOR_IMAGES = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian", "usr/share/initramfs-tools")
+_NOT_FOR_IMAGES = (
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/locale",
+    "usr/share/lintian",
+    "usr/share/initramfs-tools",
+)
 _POSTINST = """#!/bin/sh
 set -e
 if [ "$1" = configure ] && [ -d /run/systemd/system ]; then
@@ -55,6 +61,20 @@ def missing(packages: Iterable[str]) -> list[str]:
     lines = run(["dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Abbrev}\n"]).splitlines()
     installed = {line.split()[0] for line in lines if line.endswith("ii ") or line.split()[-1] == "ii"}
     return [name for name in wanted if name not in installed]
+
+
+def suite() -> str:
+    """The code name of this machine's release."""
+    try:
+        return platform.freedesktop_os_release().get("VERSION_CODENAME", "unknown")
+    except OSError:
+        return "unknown"
+
+
+def provide(packages: Iterable[str], log: Path) -> None:
+    """Installs what is missing on Debian and its kin; elsewhere the administrator has to, and each tool says when it lacks."""
+    if shutil.which("dpkg-query"):
+        install(packages, log)
 
 
 def install(packages: Iterable[str], log: Path) -> None:
@@ -109,7 +129,9 @@ def unpack(packages: Iterable[Path], folder: Path) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
-def build_package(name: str, version: str, recipe: Package, files: Mapping[str, Path], work: Path, target: Path) -> Path:
+def build_package(
+    name: str, version: str, recipe: Package, files: Mapping[str, Path], work: Path, target: Path
+) -> Path:
     """Builds one package from finished files (path in the package to file) and returns it."""
     root = work / "root"
     control = root / "DEBIAN"

@@ -186,4 +186,3 @@ def tree_entries(folder: Path) -> list[Entry]:
         elif path.is_dir():
             entries.append(Entry(name))
     return entries
-

@@ -102,7 +102,7 @@ class Planner:
 
     def _package(self, name: str, version: str) -> Step:
         recipe = self._recipes.packages[name]
-        content = {**recipe.model_dump(exclude={"repository"}), **self._machine, "version": version}
+        content = {**recipe.model_dump(exclude={"repository", "companion"}), **self._machine, "version": version}
         return Step("package", name, content, self._inputs(recipe.files), seconds=3, memory=300, disk=300)
 
     def _image(self, name: str, reference: str) -> Step:
@@ -110,7 +110,12 @@ class Planner:
         inputs = dict(self._inputs(recipe.files))
         if recipe.base:
             inputs[f"base:{recipe.base}"] = self._base(recipe.base)
-        content = {**recipe.model_dump(), **self._machine, "reference": reference, "version": reference.rsplit(":", 1)[1]}
+        content = {
+            **recipe.model_dump(),
+            **self._machine,
+            "reference": reference,
+            "version": reference.rsplit(":", 1)[1],
+        }
         return Step("image", name, content, inputs, seconds=2, memory=200, disk=250)
 
     def _manifest(self, name: str) -> Step:
@@ -185,5 +190,7 @@ class Planner:
 
 def _unknown(names: list[str], known: Iterable[str]) -> str:
     known = list(known)
-    hints = [f"{name} (perhaps {near[0]})" if (near := difflib.get_close_matches(name, known, 1)) else name for name in names]
+    hints = [
+        f"{name} (perhaps {near[0]})" if (near := difflib.get_close_matches(name, known, 1)) else name for name in names
+    ]
     return f"Not in the catalogue: {', '.join(hints)}. Components are: {', '.join(known)}."

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from kubestead.mirror.errors import MirrorError
@@ -32,16 +34,16 @@ def run(
     if not shutil.which(words[0]):
         raise MirrorError(f"The program {words[0]} is missing.")
     process = subprocess.Popen(
-            [*leash, *words],
-            cwd=cwd,
-            env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
-            stdin=subprocess.PIPE if given is not None else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
+        [*leash, *words],
+        cwd=cwd,
+        env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
+        stdin=subprocess.PIPE if given is not None else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
     with _guard:
         _running.add(process)
     try:
@@ -59,7 +61,9 @@ def run(
 
 def _failure(words: list[str], code: int, said: str, log: Path | None) -> str:
     if _NO_SPACE in said.lower():
-        return f"The disk is full: {words[0]} stopped with “No space left on device”. Nothing finished was lost. {_ROOM}"
+        return (
+            f"The disk is full: {words[0]} stopped with “No space left on device”. Nothing finished was lost. {_ROOM}"
+        )
     tail = "\n".join(f"  {line}" for line in said.strip().splitlines()[-15:])
     where = f"\nThe whole output: {log}" if log else ""
     return f"`{' '.join(words[:6])}{' …' if len(words) > 6 else ''}` failed with exit code {code}:\n{tail}{where}"
@@ -68,9 +72,17 @@ def _failure(words: list[str], code: int, said: str, log: Path | None) -> str:
 _ROOM = "Free some space (`kubestead mirror status` tells what is used) and run the same command again."
 
 
-def disk_full(error: OSError) -> str:
-    """The message for a full disk met by ourselves."""
-    return f"The disk is full: {error.filename or 'a file'} could not be written. Nothing finished was lost. {_ROOM}"
+@contextmanager
+def disk_full_told() -> Iterator[None]:
+    """Turns a full disk met by ourselves into one message."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise MirrorError(
+            f"The disk is full: {error.filename or 'a file'} could not be written. Nothing finished was lost. {_ROOM}"
+        ) from error
 
 
 def stop_all() -> None:

@@ -14,7 +14,7 @@ class Reporter(Protocol):
     """What a build tells while it goes on. Calls come from several threads."""
 
     def plan(self, titles: list[str], seconds: int) -> None:
-        """What will be made, and how long that took once on two cores."""
+        """What will be made and how long that took once on two cores, or what will be fetched (0 seconds)."""
 
     def started(self, title: str) -> None:
         """A step begins."""
@@ -53,7 +53,8 @@ class Plain:
     def plan(self, titles: list[str], seconds: int) -> None:
         """One line: how much there is to do."""
         self._total, self._done = len(titles), 0
-        self._say(f"{len(titles)} artefacts to make; about {max(1, round(seconds / 60))} min of work for two cores")
+        work = f" to make, about {max(1, round(seconds / 60))} min of work for two cores" if seconds else " to fetch"
+        self._say(f"{len(titles)} artefacts{work}")
 
     def started(self, title: str) -> None:
         """One line."""
@@ -94,7 +95,9 @@ class Bar:
         self._progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._progress.stop()
 
     def plan(self, titles: list[str], seconds: int) -> None:

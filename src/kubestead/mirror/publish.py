@@ -183,4 +183,3 @@ def require_published(mirror: Mirror) -> None:
             f"The mirror {mirror.root} is empty. Fill it first: `kubestead mirror build` (from source) or "
             "`kubestead mirror sync` (from upstream)."
         )
-

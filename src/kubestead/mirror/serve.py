@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import http.client
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -214,6 +215,7 @@ def _configure(folder: Path, address: Address, mirror: Mirror) -> None:
         "folder": str(folder),
         "current": str(mirror.current),
         "root": os.geteuid() == 0,
+        "secret": secrets.token_hex(16),
         "workers": min(4, os.cpu_count() or 1),
     }
     for name in ("nginx.conf", "registry.yml"):

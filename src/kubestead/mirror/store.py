@@ -35,7 +35,7 @@ class Store:
         """Where the artefact of this key is or would be."""
         return self.root / key
 
-    def keys(self) -> list[str]:
+    def artefacts(self) -> list[str]:
         """The keys of all finished artefacts."""
         return sorted(entry.name for entry in self.root.iterdir()) if self.root.is_dir() else []
 
@@ -76,6 +76,13 @@ class Store:
             folder.rename(self.path(key))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A fresh folder for the time of the block."""
+        self._unfinished.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._unfinished) as folder:
+            yield Path(folder)
 
     def sweep(self) -> None:
         """Removes what killed runs left. Only for the holder of the lock."""
