@@ -63,9 +63,11 @@ def run_playbook(
     start_at: str | None = None,
     passthrough: Sequence[str] = (),
     console: Console | None = None,
+    records: Path | None = None,
 ) -> RunResult:
     """Run a playbook of the collection (``site``, ``reset``) or a user's own (a path) and tell how it goes.
 
+    ``records`` is the folder of the records, for runs whose records are to go with something else.
     ``extra_vars`` and ``passthrough`` are seen in the list of processes and in the record: no secrets in them. A
     failure is explained here and told by the result; only a playbook or a phase that there is not raises
     :class:`~kubestead.runs.playbooks.PlaybookError`.
@@ -77,7 +79,7 @@ def run_playbook(
     console.print(command, style="dim", markup=False, highlight=False, soft_wrap=True)
 
     progress = Progress()
-    record = Record.begin(playbook)
+    record = Record.begin(playbook, records)
     started = datetime.now(UTC)
     with _stop_on_signal() as stopped, choose_renderer(console, progress) as renderer:
 
