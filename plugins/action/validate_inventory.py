@@ -11,7 +11,7 @@ import yaml
 from ansible.plugins.action import ActionBase
 from ansible_collections.kubestead.cluster.plugins.module_utils._preflight import FINDINGS
 from ansible_collections.kubestead.cluster.plugins.module_utils._validation import Mirror, report, validate
-from ansible_collections.kubestead.cluster.plugins.module_utils._validation_mirror import ask, releases
+from ansible_collections.kubestead.cluster.plugins.module_utils._validation_mirror import ask, held
 from ansible_collections.kubestead.cluster.plugins.module_utils._validation_values import Supported
 from ansible_collections.kubestead.cluster.plugins.plugin_utils._inventory import read
 
@@ -42,12 +42,15 @@ class ActionModule(ActionBase):
         result: t.Dict[str, t.Any] = super().run(tmp, task_vars)
         options = _read_yaml("roles", "cluster", "meta", "argument_specs.yml")["argument_specs"]["main"]["options"]
         catalogue = _read_yaml("roles", "cluster", "vars", "main", "catalogue.yml")["__cluster_catalogue"]
+        releases = catalogue["releases"].items()
         supported = Supported(
-            {minor: release["kubernetes"] for minor, release in catalogue["releases"].items()}, FINDINGS
+            {minor: release["kubernetes"] for minor, release in releases},
+            FINDINGS,
+            {minor: {**release["packages"], **release["images"]} for minor, release in releases},
         )
         defaults = {name: option.get("default") for name, option in options.items()}
         inventory = read((task_vars or {})["hostvars"], self._templar, self._loader, defaults)
-        findings = validate(inventory, options, supported, Mirror(ask, releases))
+        findings = validate(inventory, options, supported, Mirror(ask, held))
         mistakes = [finding for finding in findings if not finding.warning]
         doubts = [finding for finding in findings if finding.warning]
         result.update(

@@ -292,11 +292,14 @@ class MirrorAnswer(t.NamedTuple):
     failure: str = ""
 
 
+Held = t.Mapping[str, t.Mapping[str, str]]
+
+
 class Mirror(t.NamedTuple):
-    """How to ask a mirror for its index, and which Kubernetes releases an index tells of (None: it does not tell)."""
+    """How to ask a mirror for its index, and what an index says that it holds of each minor (None: it does not say)."""
 
     ask: t.Callable[[str], MirrorAnswer]
-    releases: t.Callable[[t.Mapping[str, t.Any]], t.Optional[t.Collection[str]]]
+    held: t.Callable[[t.Mapping[str, t.Any]], t.Optional[Held]]
 
 
 @dataclasses.dataclass
@@ -768,13 +771,14 @@ def mirror(case: Case) -> Findings:
     if case.mirror is None or case.wide("cluster_validate_mirror") is not True:
         return
     urls: t.Dict[str, Variable] = {}
-    for variable in case.inventory.definitions():
-        if variable.name == "cluster_mirror_url":
-            value = case.value_for(variable, case.representative(variable))
-            wrong = list(problems(variable.name, case.options[variable.name], value, case.supported))
-            if value and value is not UNKNOWN and not wrong:
-                urls.setdefault(value.rstrip("/"), variable)
+    for host in case.members:
+        found = case.inventory.lookup("cluster_mirror_url", case.inventory.hosts[host])
+        value = case.value_for(found, host) if found else ""
+        if found and isinstance(value, str) and value:
+            urls.setdefault(value.rstrip("/"), found)
     for url, variable in urls.items():
+        if list(problems(variable.name, case.options[variable.name], url, case.supported)):
+            continue
         answer = case.mirror.ask(url)
         if answer.contents is None:
             text = f"the mirror does not answer: GET {answer.asked} brought {answer.failure}"
@@ -784,19 +788,45 @@ def mirror(case: Case) -> Findings:
             )
             yield _about(variable, url, "mirror-unreachable", text, hint=hint)
         else:
-            yield from _contents(case, variable, url, answer.contents)
+            held = case.mirror.held(answer.contents)
+            if held is not None:
+                yield from _contents(case, variable, url, held)
 
 
-def _contents(case: Case, variable: Variable, url: str, index: t.Mapping[str, t.Any]) -> Findings:
-    assert case.mirror is not None
-    wanted = case.wide("cluster_kubernetes_version")
-    wanted = ".".join(wanted.split(".")[:2]) if isinstance(wanted, str) else ""
-    held = case.mirror.releases(index)
-    if wanted in case.supported.releases and held is not None and wanted not in held:
+def _contents(case: Case, variable: Variable, url: str, held: Held) -> Findings:
+    version = case.wide("cluster_kubernetes_version")
+    minor = ".".join(version.split(".")[:2]) if isinstance(version, str) else ""
+    if minor not in case.supported.releases:
+        return
+    hint = f"Run `kubestead mirror build --kubernetes {minor}` where it is served."
+    if minor not in held:
         told = "Kubernetes {}".format(", ".join(sorted(held))) if held else "no Kubernetes"
-        text = f"the mirror holds {told} and not {wanted}"
-        hint = f"Run `kubestead mirror build --kubernetes {wanted}` where it is served."
+        text = f"the mirror holds {told} and not {minor}"
         yield _about(variable, url, "mirror-lacks-release", text, hint=hint)
+        return
+    wanted = _taken_from_mirror(case, minor)
+    lacking = {name: part for name, part in wanted if not held[minor].get(name, "").startswith(part)}
+    if lacking:
+        told = _several([part if "/" in part else f"{name} {part}" for name, part in lacking.items()])
+        text = f"the mirror lacks parts of Kubernetes {minor}, or has them in other versions: {told}"
+        yield _about(variable, url, "mirror-lacks-parts", text, hint=hint)
+
+
+def _taken_from_mirror(case: Case, minor: str) -> t.Iterator[t.Tuple[str, str]]:
+    """Yield name and version of each part that this cluster takes from its mirror and from nowhere else."""
+    wide = case.wide
+    elsewhere = bool(wide("cluster_image_repository") or wide("cluster_registry_mirrors"))
+    for name, part in case.supported.parts.get(minor, {}).items():
+        if name == "containerd.io":
+            skip = wide("cluster_containerd_packages_url") or wide("cluster_containerd_source") != "docker"
+        elif "/" not in part:
+            skip = wide("cluster_packages_url")
+        elif name.startswith("flannel"):
+            skip = elsewhere or wide("cluster_network") != "flannel"
+        else:
+            skip = elsewhere or (name == "agnhost" and wide("cluster_smoke_test") is not True)
+        if not skip:
+            yield name, part
 
 
 RULES: t.Sequence[t.Callable[[Case], Findings]] = (

@@ -9,7 +9,7 @@ import typing as t
 from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, build_opener
 
-from ansible_collections.kubestead.cluster.plugins.module_utils._validation import MirrorAnswer
+from ansible_collections.kubestead.cluster.plugins.module_utils._validation import Held, MirrorAnswer
 
 TIMEOUT = 2.0
 
@@ -33,7 +33,13 @@ def ask(url: str) -> MirrorAnswer:
     return MirrorAnswer(address, index)
 
 
-def releases(index: t.Mapping[str, t.Any]) -> t.Optional[t.Collection[str]]:
-    """Return the Kubernetes minors that ``index`` names, or None where it does not tell."""
-    held = index.get("kubernetes")
-    return [str(minor) for minor in held] if isinstance(held, (list, dict)) else None
+def held(index: t.Mapping[str, t.Any]) -> t.Optional[Held]:
+    """Return what ``index`` says that the mirror holds: by minor and name, the version or reference."""
+    components = index.get("components")
+    if not isinstance(components, list):
+        return None
+    parts: t.Dict[str, t.Dict[str, str]] = {}
+    for one in components:
+        if isinstance(one, dict):
+            parts.setdefault(str(one.get("minor")), {})[str(one.get("name"))] = str(one.get("reference"))
+    return parts

@@ -150,10 +150,15 @@ class Problem(t.NamedTuple):
 
 
 class Supported(t.NamedTuple):
-    """What values are measured against, beside the specification: the catalogue's releases and preflight's findings."""
+    """What values are measured against, beside the specification.
+
+    ``releases`` has the patch release of each minor, ``parts`` the packages (with versions) and images (with
+    references) of each minor, ``preflight`` the names of its findings, None where they are not known.
+    """
 
     releases: t.Mapping[str, str]
     preflight: t.Optional[t.Collection[str]] = None
+    parts: t.Mapping[str, t.Mapping[str, str]] = {}
 
 
 def shown(value: t.Any) -> str:

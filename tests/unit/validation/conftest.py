@@ -25,7 +25,17 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils._inventory impor
 
 ROOT = Path(__file__).parents[3]
 SUPPORTED = Supported(
-    {"1.35": "1.35.6", "1.36": "1.36.4", "1.37": "1.37.1"}, {"memory": "too little", "swap": "is on", "cpus": "too few"}
+    {"1.35": "1.35.6", "1.36": "1.36.4", "1.37": "1.37.1"},
+    {"memory": "too little", "swap": "is on", "cpus": "too few"},
+    {
+        "1.36": {
+            "kubeadm": "1.36.4",
+            "containerd.io": "2.3.7",
+            "etcd": "registry.k8s.io/etcd:3.6.8-0",
+            "agnhost": "registry.k8s.io/e2e-test-images/agnhost:2.59",
+            "flannel": "ghcr.io/flannel-io/flannel:v0.28.4",
+        }
+    },
 )
 HOSTS = """\
 all:

@@ -12,14 +12,33 @@ from typing import Any
 import pytest
 from ansible_collections.kubestead.cluster.plugins.module_utils import _validation_mirror
 from ansible_collections.kubestead.cluster.plugins.module_utils._validation import Mirror, MirrorAnswer
-from ansible_collections.kubestead.cluster.plugins.module_utils._validation_mirror import ask, releases
+from ansible_collections.kubestead.cluster.plugins.module_utils._validation_mirror import ask, held
 
 URL = "http://mirror.example.org:8765"
 
 
+PARTS = {
+    "kubeadm": "1.36.4",
+    "containerd.io": "2.3.7",
+    "etcd": "registry.k8s.io/etcd:3.6.8-0",
+    "agnhost": "registry.k8s.io/e2e-test-images/agnhost:2.59",
+    "flannel": "ghcr.io/flannel-io/flannel:v0.28.4",
+}
+
+
+def index(**others: str | None) -> dict[str, Any]:
+    """An index as a mirror of 1.36 publishes it, but for the parts given."""
+    held = {**PARTS, "kubeadm": "1.36.4-1.1", "containerd.io": "2.3.7-1~debian.12~bookworm", **others}
+    return {
+        "components": [
+            {"minor": "1.36", "name": name, "reference": reference} for name, reference in held.items() if reference
+        ]
+    }
+
+
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        body = {"/good/index.json": b'{"kubernetes": ["1.36"]}', "/list/index.json": b"[]", "/text/index.json": b"hi"}
+        body = {"/good/index.json": b'{"components": []}', "/list/index.json": b"[]", "/text/index.json": b"hi"}
         self.send_response(200 if self.path in body else 404)
         self.end_headers()
         self.wfile.write(body.get(self.path, b""))
@@ -45,11 +64,11 @@ def mirror(answer: MirrorAnswer) -> tuple[Mirror, list[str]]:
         asked.append(url)
         return answer
 
-    return Mirror(ask_once, releases), asked
+    return Mirror(ask_once, held), asked
 
 
 def test_an_index_is_read(server: str) -> None:
-    assert ask(f"{server}/good") == MirrorAnswer(f"{server}/good/index.json", {"kubernetes": ["1.36"]})
+    assert ask(f"{server}/good") == MirrorAnswer(f"{server}/good/index.json", {"components": []})
 
 
 @pytest.mark.parametrize(
@@ -95,7 +114,7 @@ def test_an_unreachable_mirror(check: Any) -> None:
 
 
 def test_a_mirror_without_the_wanted_release(check: Any) -> None:
-    access, _asked = mirror(MirrorAnswer(URL, {"kubernetes": ["1.36"]}))
+    access, _asked = mirror(MirrorAnswer(URL, index()))
     found = check(f'cluster_mirror_url: {URL}\ncluster_kubernetes_version: "1.37.1"\n', mirror=access)
     assert [finding.message for finding in found] == [
         f'group_vars/all/cluster.yml:1: cluster_mirror_url is "{URL}": the mirror holds Kubernetes 1.36 and not 1.37. '
@@ -104,9 +123,42 @@ def test_a_mirror_without_the_wanted_release(check: Any) -> None:
 
 
 def test_a_mirror_with_the_wanted_release(check: Any) -> None:
-    access, asked = mirror(MirrorAnswer(URL, {"kubernetes": ["1.36"]}))
+    access, asked = mirror(MirrorAnswer(URL, index()))
     assert check(f"cluster_mirror_url: {URL}/\n", mirror=access) == []
     assert asked == [URL]
+
+
+@pytest.mark.parametrize(
+    ("held", "lacking"),
+    [
+        ({"kubeadm": "1.36.3-1.1"}, "kubeadm 1.36.4"),
+        ({"etcd": None, "flannel": None}, "registry.k8s.io/etcd:3.6.8-0 and ghcr.io/flannel-io/flannel:v0.28.4"),
+    ],
+)
+def test_a_mirror_that_lacks_parts(held: dict[str, str | None], lacking: str, check: Any) -> None:
+    access, _asked = mirror(MirrorAnswer(URL, index(**held)))
+    found = check(f"cluster_mirror_url: {URL}\n", mirror=access)
+    assert [finding.message for finding in found] == [
+        f'group_vars/all/cluster.yml:1: cluster_mirror_url is "{URL}": the mirror lacks parts of Kubernetes 1.36, '
+        f"or has them in other versions: {lacking}. "
+        "Run `kubestead mirror build --kubernetes 1.36` where it is served."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variable", "lacking"),
+    [
+        ("cluster_packages_url: http://other.example.org", ["kubeadm"]),
+        ("cluster_containerd_packages_url: http://other.example.org", ["containerd.io"]),
+        ("cluster_containerd_source: distribution", ["containerd.io"]),
+        ("cluster_image_repository: other.example.org/k8s", ["etcd", "agnhost", "flannel"]),
+        ("cluster_registry_mirrors: {ghcr.io: [http://other.example.org]}", ["etcd", "agnhost", "flannel"]),
+        ("cluster_network: none\ncluster_smoke_test: false", ["agnhost", "flannel"]),
+    ],
+)
+def test_parts_from_elsewhere_may_lack(variable: str, lacking: list[str], check: Any) -> None:
+    access, _asked = mirror(MirrorAnswer(URL, index(**dict.fromkeys(lacking))))
+    assert check(f"cluster_mirror_url: {URL}\n{variable}\n", mirror=access) == []
 
 
 def test_an_index_that_does_not_tell(check: Any) -> None:
@@ -134,4 +186,10 @@ def test_each_mirror_is_asked_once(check: Any) -> None:
     access, asked = mirror(MirrorAnswer(URL, {}))
     hosts = {"control_plane": {"hosts": {f"cp-{n}": {"cluster_mirror_url": URL} for n in range(3)}}}
     check("cluster_endpoint: api.example.org\n", {"hosts.yml": json.dumps(hosts)}, mirror=access)
+    assert asked == [URL]
+
+
+def test_an_overridden_mirror_is_not_asked(check: Any) -> None:
+    access, asked = mirror(MirrorAnswer(URL, {}))
+    check("cluster_mirror_url: http://old.example.org\n", extra={"cluster_mirror_url": URL}, mirror=access)
     assert asked == [URL]
