@@ -1,10 +1,11 @@
-"""The wheel: built once, looked into, and installed alone, with nothing of this checkout in reach."""
+"""What is published: the collection's archive, and the wheel, installed alone with nothing of this checkout in reach."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -85,3 +86,17 @@ def test_ansible_finds_roles_modules_and_playbooks(installed: Path) -> None:
     assert "kubestead.cluster.containerd" in run(installed, "-m", "ansible", "doc", "-t", "role", "-l")
     assert "kubeadm_init" in run(installed, "-m", "ansible", "doc", "kubestead.cluster.kubeadm_init")
     run(installed, "-m", "ansible", "playbook", "kubestead.cluster.site", "--syntax-check", "-i", "localhost,")
+
+
+def test_the_collections_archive_holds_the_collection_and_no_more(tmp_path: Path) -> None:
+    galaxy = Path(sys.executable).with_name("ansible-galaxy")
+    subprocess.run([str(galaxy), "collection", "build", "--output-path", str(tmp_path), str(ROOT)], check=True)
+    (built,) = tmp_path.glob("kubestead-cluster-*.tar.gz")
+    with tarfile.open(built) as archive:
+        carried = {member.name for member in archive.getmembers() if member.isfile()}
+    assert {name.split("/")[0] for name in carried} == {
+        *("CHANGELOG.md", "FILES.json", "LICENSE", "MANIFEST.json", "README.md"),
+        *("changelogs", "meta", "playbooks", "plugins", "roles"),
+    }
+    assert {"playbooks/site.yml", "meta/runtime.yml", "roles/cluster/vars/main/catalogue.yml"} <= carried
+    assert not [name for name in carried if name.endswith((".pyc", ".retry"))]
