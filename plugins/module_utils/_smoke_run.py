@@ -1,0 +1,420 @@
+# Copyright (c) 2026, Kubestead contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The course of the smoke test: deploy, resolve, reach, exec, logs, forward, scale, clean up."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import secrets
+import time
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode
+
+from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError, Outcome
+from ansible_collections.kubestead.cluster.plugins.module_utils._smoke import (
+    AGENTS,
+    FAILED,
+    NOT_RUN,
+    PASSED,
+    PORT,
+    REPLICAS,
+    SCALED,
+    SERVICE_PORT,
+    Check,
+    Object,
+    Pod,
+    dialled,
+    dns_problems,
+    event_lines,
+    is_ours,
+    node_addresses,
+    node_port,
+    node_problems,
+    objects,
+    pod_troubles,
+    ready_pods,
+    repels,
+    schedulable,
+    table,
+    targets,
+)
+from ansible_collections.kubestead.cluster.plugins.module_utils._waiter import WaitTimeoutError, wait_for
+
+Probe = t.Callable[[], t.Optional[str]]
+
+START_SECONDS = 90.0
+PROBE_SECONDS = 20.0
+# An agent gives up on another after 5 s, and is to be left the time to say so.
+ANSWER_SECONDS = 8.0
+INTERVAL = 0.3
+WORKERS = 16
+SHOWN = 4
+_CONNECT_ERRORS = ("DNS:", "TIMEOUT", "REFUSED", "OTHER:", "UNKNOWN:")
+_API_NAME = "kubernetes.default"
+
+ADVICE = {
+    "nodes": "See `journalctl -u kubelet` on the node, and whether the pod network runs there.",
+    "deploy": "See whether an admission webhook or a policy of the cluster refuses it.",
+    "coredns": "See `kubectl -n kube-system logs deployment/coredns` and the pods' events.",
+    "pods": "The pods' states and events below say what they wait for.",
+    "exec": "The API server must reach the kubelet on TCP port 10250 of every node.",
+    "port-forward": "The API server must reach the kubelet on TCP port 10250 of every node.",
+    "logs": "The API server must reach the kubelet on TCP port 10250 of every node.",
+    "dns": "See `kubectl -n kube-system get service,endpointslices,pods -l k8s-app=kube-dns` and CoreDNS' logs.",
+    "pod-network": "The pod network must carry packets between the nodes: for flannel's vxlan UDP port 8472 must be open.",
+    "service": "See the logs of kube-proxy: `kubectl -n kube-system logs -l k8s-app=kube-proxy`.",
+    "node-port": "See kube-proxy's logs, and whether a firewall closes the NodePort range.",
+    "scale": "See `kubectl -n kube-system logs -l component=kube-controller-manager`.",
+    "clean-up": "See `kubectl get namespace -o yaml` of it: its conditions name what is left.",
+}
+"""Where to look first when a check fails, in the order of the checks."""
+
+
+class PodForward(t.Protocol):
+    """A way to a pod's HTTP port that does not lead through the pod network."""
+
+    @property
+    def url(self) -> str: ...
+
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class ClusterAccess(t.Protocol):
+    """What the test needs of a cluster; _smoke_cluster.Cluster gives it."""
+
+    namespace: str
+
+    def get(self, *args: str) -> t.List[Object]: ...
+
+    def create(self, objects: t.Sequence[Object]) -> None: ...
+
+    def scale(self, deployment: str, replicas: int) -> None: ...
+
+    def delete_namespace(self) -> None: ...
+
+    def execute(self, pod: str, *command: str) -> Outcome: ...
+
+    def logs(self, pod: str) -> str: ...
+
+    def forward(self, pod: str) -> PodForward: ...
+
+
+class Settings(t.NamedTuple):
+    """What the user chooses."""
+
+    image: str
+    nodes: t.Sequence[str] = ()
+    dns_domain: str = "cluster.local"
+    timeout: float = 180.0
+    cleanup_timeout: float = 60.0
+
+
+class SmokeTest:
+    """One run of the test."""
+
+    def __init__(
+        self,
+        cluster: ClusterAccess,
+        settings: Settings,
+        fetch: t.Callable[[str, float], str],
+        clock: t.Callable[[], float] = time.monotonic,
+        sleep: t.Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.cluster = cluster
+        self.settings = settings
+        self.fetch = fetch
+        self.clock = clock
+        self.sleep = sleep
+        self.checks: t.List[Check] = []
+        self.diagnosis: t.List[str] = []
+        self._end = clock() + settings.timeout
+        self._nodes: t.List[Object] = []
+        self._pods: t.List[Pod] = []
+        self._forwards: t.Dict[str, str] = {}
+        self._exits = contextlib.ExitStack()
+
+    @property
+    def ok(self) -> bool:
+        """Whether all was run and worked."""
+        return all(check.ok for check in self.checks)
+
+    def run(self) -> None:
+        """Run all checks and clean up, also after a failure or an interruption."""
+        self._refuse_foreign_namespace()
+        try:
+            self._run_checks()
+            if not self.ok:
+                self._diagnose()
+        finally:
+            self._exits.close()
+            self._check("clean-up", self._clean_up)
+
+    def message(self) -> str:
+        """The checks as a table, with advice and what was seen where some failed."""
+        lines = table(self.checks)
+        advice = [f"{check.name}: {ADVICE[check.name]}" for check in self.checks if check.status == FAILED]
+        return "\n".join([*lines, *([""] if advice else []), *advice, *self.diagnosis])
+
+    def _run_checks(self) -> None:
+        self._check("nodes", self._check_nodes)
+        if not self._check("deploy", self._deploy):
+            self._leave_out("nothing could be deployed", *list(ADVICE)[2:-1])
+            return
+        self._check("coredns", self._check_coredns)
+        self._check("pods", self._check_pods)
+        if not self._pods:
+            self._leave_out("no pod of the test runs", *list(ADVICE)[4:-1])
+            return
+        self._check("exec", self._check_exec)
+        self._check("port-forward", self._check_forward)
+        self._check("logs", self._check_logs)
+        if self._forwards:
+            self._check("dns", self._check_dns)
+            self._check("pod-network", self._check_pod_network)
+            self._check("service", self._check_service)
+        else:
+            self._leave_out("no pod could be asked through a port-forward", "dns", "pod-network", "service")
+        self._check("node-port", self._check_node_port)
+        self._check("scale", self._check_scale)
+
+    def _check(self, name: str, check: t.Callable[[], str]) -> bool:
+        begun = self.clock()
+        try:
+            status, detail = PASSED, check()
+        except WaitTimeoutError as timeout:
+            status, detail = FAILED, str(timeout.last) if isinstance(timeout.last, str) else timeout.message
+        except KubesteadError as error:
+            status, detail = FAILED, error.message
+        self.checks.append(Check(name, status, self.clock() - begun, detail))
+        return status == PASSED
+
+    def _leave_out(self, reason: str, *names: str) -> None:
+        self.checks += [Check(name, NOT_RUN, 0.0, reason) for name in names]
+
+    def _remaining(self, limit: float) -> float:
+        return max(min(limit, self._end - self.clock()), 1.0)
+
+    def _wait(self, what: str, look: t.Callable[[], str], limit: float) -> None:
+        """Wait until look finds nothing to complain of."""
+        wait_for(look, lambda complaint: not complaint, what, limit, INTERVAL, clock=self.clock, sleep=self.sleep)
+
+    def _probe(self, probes: t.Mapping[str, Probe]) -> None:
+        """Run probes side by side, and those that failed again, until none fails or the time is over."""
+        open_probes = dict(probes)
+        complaints: t.Dict[str, str] = {}
+        limit = self.clock() + self._remaining(PROBE_SECONDS)
+        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+            while True:
+                answers = dict(zip(open_probes, pool.map(_attempt, open_probes.values())))
+                complaints = {label: answer for label, answer in answers.items() if answer}
+                open_probes = {label: open_probes[label] for label in complaints}
+                if not complaints or self.clock() + INTERVAL > limit:
+                    break
+                self.sleep(INTERVAL)
+        if complaints:
+            raise KubesteadError(_listed(complaints, len(probes)))
+
+    def _refuse_foreign_namespace(self) -> None:
+        name = self.cluster.namespace
+        for namespace in self.cluster.get("namespace", name):
+            if not is_ours(namespace):
+                raise KubesteadError(
+                    f"The namespace {name} exists and is not the smoke test's, which would delete it. "
+                    "Give the test another one by its option namespace."
+                )
+            self._clean_up()
+
+    def _check_nodes(self) -> str:
+        def look() -> str:
+            self._nodes = self.cluster.get("nodes")
+            return "; ".join(node_problems(self._nodes, self.settings.nodes))
+
+        self._wait("the nodes to be ready", look, self._remaining(START_SECONDS))
+        return f"{len(self.settings.nodes or self._nodes)} Ready"
+
+    def _deploy(self) -> str:
+        deployed = objects(self.cluster.namespace, self.settings.image)
+        self.cluster.create(deployed)
+        return ", ".join(entry["kind"] for entry in deployed)
+
+    def _check_coredns(self) -> str:
+        def look() -> str:
+            found = self.cluster.get("--namespace", "kube-system", "deployment/coredns", "service/kube-dns")
+            return "; ".join(dns_problems(found))
+
+        self._wait("CoreDNS", look, self._remaining(START_SECONDS))
+        return "available"
+
+    def _check_pods(self) -> str:
+        hosts = schedulable(self._nodes, self.settings.nodes)
+        if not hosts:
+            raise KubesteadError("No node takes ordinary pods: all are cordoned or tainted.")
+
+        def look() -> str:
+            pods = self._get("pods")
+            self._pods = [pod for pod in ready_pods(pods, AGENTS) if pod.node in hosts]
+            bare = sorted(set(hosts) - {pod.node for pod in self._pods})
+            return f"no ready pod on {', '.join(bare)}" if bare else ""
+
+        self._wait("a pod on every node", look, self._remaining(START_SECONDS))
+        skipped = [f"{node['metadata']['name']} ({repels(node)})" for node in self._nodes if repels(node)]
+        return f"one on {', '.join(hosts)}" + (f"; not for pods: {', '.join(skipped)}" if skipped else "")
+
+    def _get(self, *args: str) -> t.List[Object]:
+        return self.cluster.get("--namespace", self.cluster.namespace, *args)
+
+    def _check_exec(self) -> str:
+        self._probe({f"on {pod.node}": functools.partial(self._execute, pod) for pod in self._pods})
+        return f"a command ran in a pod on each of {len(self._pods)} nodes"
+
+    def _execute(self, pod: Pod) -> t.Optional[str]:
+        outcome = self._connect(pod)
+        said = outcome.stderr.strip()
+        # The command itself may find the network broken, which is another check's affair.
+        return None if outcome.rc == 0 or said.startswith(_CONNECT_ERRORS) else said or f"exit code {outcome.rc}"
+
+    def _connect(self, pod: Pod) -> Outcome:
+        return self.cluster.execute(pod.name, "/agnhost", "connect", "--timeout=5s", f"{_API_NAME}:443")
+
+    def _check_forward(self) -> str:
+        forwards = {pod: self.cluster.forward(pod.name) for pod in self._pods}
+        for forward in forwards.values():
+            self._exits.callback(forward.close)
+        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+            answers = dict(zip(forwards, pool.map(_attempt, [forward.open for forward in forwards.values()])))
+        complaints = {f"to {pod.node}": answer for pod, answer in answers.items() if answer}
+        asked = [pod for pod, answer in answers.items() if not answer]
+        self._forwards = {pod.name: forwards[pod].url for pod in asked}
+        self._probe(
+            {f"to {pod.node}": functools.partial(self._hostname, self._forwards[pod.name], [pod]) for pod in asked}
+        )
+        if complaints:
+            raise KubesteadError(_listed(complaints, len(self._pods)))
+        return f"GET through a forward to a pod on each of {len(self._pods)} nodes"
+
+    def _hostname(self, url: str, pods: t.Sequence[Pod]) -> t.Optional[str]:
+        answer = self.fetch(f"{url}/hostname", ANSWER_SECONDS).strip()
+        return None if answer in [pod.name for pod in pods] else f"{answer!r} answered instead"
+
+    def _check_logs(self) -> str:
+        marker = secrets.token_hex(8)
+        for url in self._forwards.values():
+            with contextlib.suppress(OSError):
+                self.fetch(f"{url}/echo?msg={marker}", ANSWER_SECONDS)
+        self._probe({f"of {pod.node}": functools.partial(self._read_logs, pod, marker) for pod in self._pods})
+        return f"read from a pod on each of {len(self._pods)} nodes"
+
+    def _read_logs(self, pod: Pod, marker: str) -> t.Optional[str]:
+        expected = marker if pod.name in self._forwards else "Started HTTP server"
+        return None if expected in self.cluster.logs(pod.name) else "what the pod must have written is not in its log"
+
+    def _dial(self, pod: Pod, host: str, port: int, expected: t.Sequence[Pod]) -> t.Optional[str]:
+        query = urlencode({"host": host, "port": port, "protocol": "http", "request": "hostname", "tries": 1})
+        answer = self.fetch(f"{self._forwards[pod.name]}/dial?{query}", ANSWER_SECONDS)
+        return dialled(answer, [other.name for other in expected])
+
+    def _asked(self) -> t.List[Pod]:
+        return [pod for pod in self._pods if pod.name in self._forwards]
+
+    def _check_dns(self) -> str:
+        probes: t.Dict[str, Probe] = {}
+        for pod in self._asked():
+            probes[f"{_API_NAME} from {pod.node}"] = functools.partial(self._resolve, pod)
+            probes[f"{AGENTS} from {pod.node}"] = functools.partial(self._dial_name, pod, AGENTS)
+        self._probe(probes)
+        return f"{_API_NAME} and the test's service from each of {len(self._asked())} nodes"
+
+    def _resolve(self, pod: Pod) -> t.Optional[str]:
+        outcome = self._connect(pod)
+        said = outcome.stderr.strip()
+        return said if outcome.rc != 0 and (said.startswith("DNS:") or not said.startswith(_CONNECT_ERRORS)) else None
+
+    def _dial_name(self, pod: Pod, name: str) -> t.Optional[str]:
+        """Only what keeps a name from being resolved; whether the service then answers is another check's affair."""
+        complaint = self._dial(pod, name, SERVICE_PORT, self._pods)
+        return complaint if complaint and "lookup" in complaint else None
+
+    def _check_pod_network(self) -> str:
+        pairs = [(pod, other) for pod, other in targets(self._pods) if pod.name in self._forwards]
+        if not pairs:
+            return "one node only, nobody to reach"
+        self._probe(
+            {
+                f"from {pod.node} to {other.node}": functools.partial(self._dial, pod, other.address, PORT, [other])
+                for pod, other in pairs
+            }
+        )
+        return f"{len(pairs)} ways between pods on {len(self._pods)} nodes"
+
+    def _check_service(self) -> str:
+        address = str(self._get(f"service/{AGENTS}")[0]["spec"]["clusterIP"])
+        full_name = f"{AGENTS}.{self.cluster.namespace}.svc.{self.settings.dns_domain}"
+        probes: t.Dict[str, Probe] = {}
+        for pod in self._asked():
+            for host in (address, full_name):
+                probes[f"{host} from {pod.node}"] = functools.partial(self._dial, pod, host, SERVICE_PORT, self._pods)
+        self._probe(probes)
+        return f"{address} and {full_name} from each of {len(self._asked())} nodes"
+
+    def _check_node_port(self) -> str:
+        port = node_port(self._get(f"service/{AGENTS}"))
+        addresses = node_addresses(self._nodes, self.settings.nodes)
+        self._probe(
+            {
+                f"{address}:{port} ({name})": functools.partial(self._hostname, _url(address, port), self._pods)
+                for name, address in addresses.items()
+            }
+        )
+        return f"port {port} of {len(addresses)} nodes"
+
+    def _check_scale(self) -> str:
+        self.cluster.scale(SCALED, REPLICAS)
+
+        def look() -> str:
+            ready = len(ready_pods(self._get("pods"), SCALED))
+            return "" if ready >= REPLICAS else f"{ready} of {REPLICAS} pods are ready"
+
+        self._wait("a further pod", look, self._remaining(START_SECONDS))
+        return f"from 1 to {REPLICAS} pods"
+
+    def _clean_up(self) -> str:
+        name = self.cluster.namespace
+        self.cluster.delete_namespace()
+
+        def look() -> str:
+            left = self.cluster.get("namespace", name)
+            return f"the namespace {name} is still there" if left else ""
+
+        self._wait("the namespace to be gone", look, self.settings.cleanup_timeout)
+        return f"namespace {name} is gone"
+
+    def _diagnose(self) -> None:
+        with contextlib.suppress(KubesteadError):
+            self.diagnosis += pod_troubles(self.cluster.get("pods", "--all-namespaces"))
+            self.diagnosis += event_lines(self._get("events"))
+
+
+def _attempt(probe: Probe) -> t.Optional[str]:
+    try:
+        return probe()
+    except KubesteadError as error:
+        return error.message
+    except OSError as error:
+        return str(error)
+
+
+def _listed(complaints: t.Mapping[str, str], count: int) -> str:
+    shown = [f"{label}: {complaint}" for label, complaint in list(complaints.items())[:SHOWN]]
+    if len(complaints) > SHOWN:
+        shown.append(f"and {len(complaints) - SHOWN} more")
+    return f"{len(complaints)} of {count} failed: " + "; ".join(shown)
+
+
+def _url(address: str, port: int) -> str:
+    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
