@@ -9,7 +9,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: preflight_verdict
-author: Kubestead contributors
+author: Kubestead contributors (@kubestead)
 version_added: 0.1.0
 short_description: Judge whether machines can become the nodes of a cluster
 description:

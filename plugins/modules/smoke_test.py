@@ -9,7 +9,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: smoke_test
-author: Kubestead contributors
+author: Kubestead contributors (@kubestead)
 version_added: 0.1.0
 short_description: Try what a cluster is for
 description:
