@@ -8,17 +8,17 @@ from .cluster import Cluster
 
 # A line of ansible-playbook's output, and the seconds from it to the kill.
 MOMENTS = [
-    ("PLAY [preflight]", 1.0),
-    ("PLAY [prepare]", 0.0),
+    ("PLAY [Preflight]", 1.0),
+    ("PLAY [Prepare]", 0.0),
     ("Install the packages", 1.5),
     ("Pull images", 1.0),
-    ("PLAY [bootstrap]", 0.0),
+    ("PLAY [Bootstrap]", 0.0),
     ("Make the first control plane", 2.0),
     ("Make the first control plane", 6.0),
-    ("PLAY [join]", 0.0),
+    ("PLAY [Join]", 0.0),
     ("Join]", 1.5),
-    ("PLAY [network]", 0.5),
-    ("PLAY [verify]", 2.0),
+    ("PLAY [Network]", 0.5),
+    ("PLAY [Verify]", 2.0),
 ]
 
 

@@ -92,8 +92,8 @@ def test_every_mistake_in_one_list_and_no_host_contacted(bad: Path, tmp_path: Pa
     assert lines[0] == "The inventory has 6 mistakes. No host was contacted."
     assert lines[1:] == [f"- {error['message']}" for error in result["errors"]]
     assert not (tmp_path / "connection_plugins/contacted").exists()
-    assert "PLAY [validate]" in done.stdout
-    assert "PLAY [preflight]" not in done.stdout
+    assert "PLAY [Validate]" in done.stdout
+    assert "PLAY [Preflight]" not in done.stdout
 
 
 def test_the_sentinel_would_tell(bad: Path, tmp_path: Path) -> None:
