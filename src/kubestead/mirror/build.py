@@ -21,6 +21,7 @@ from kubestead.mirror.store import lock, require_space
 _MIB = 1024 * 1024
 # Always used; recipes name what they need beyond.
 _TOOLS = ("apt-utils", "gpg", "gpg-agent")
+_WITH_GO = ("module", "c-program", "manifest")
 # Room for the published tree's own files and a margin below which a disk is as good as full.
 _RESERVE = 300 * _MIB
 
@@ -91,19 +92,20 @@ class Build:
         todo = self._missing(steps)
         if not todo:
             return
-        go = any(step.kind in ("module", "c-program", "manifest") for step in todo.values())
+        go = any(step.kind in _WITH_GO for step in todo.values())
         self._prepare(todo.values(), go=go)
-        if go:
-            modules, builds = self.go.caches()
-            share = sum(step.disk for step in todo.values() if step.kind == "module") * _MIB // 3
-            places = {self._mirror.root: _RESERVE, modules: share, builds: share}
-        else:
-            places = {self._mirror.root: _RESERVE}
-        places[self._mirror.root / "store"] = sum(step.disk for step in todo.values()) * _MIB // 3
-        require_space(places)
+        self._require_space(todo.values(), self._go_caches() if go else ())
         self._progress.plan([step.title for step in todo.values()], sum(step.seconds for step in todo.values()))
         shop = builders.Workshop(self._store, self._mirror.logs, lambda: self.go)
         Executor(todo, lambda step: self._build(step, shop), self._progress).run()
+
+    def _go_caches(self) -> tuple[Path, ...]:
+        return self.go.caches()
+
+    def _require_space(self, steps: Iterable[Step], caches: Iterable[Path]) -> None:
+        """A third of what a module takes is its programs, the rest is Go's two caches."""
+        shares = sum(step.disk for step in steps) * _MIB // 3
+        require_space({self._mirror.root: _RESERVE + shares} | dict.fromkeys(caches, shares))
 
     def _missing(self, steps: Iterable[Step]) -> dict[str, Step]:
         """The steps to do, inputs first. What a finished artefact was made from is not looked at."""
@@ -162,7 +164,6 @@ class Build:
             else:
                 kept.append(entry)
         publish(self._mirror, self._catalogue, kept, server.key)
-        self._mirror.key.close()
 
 
 class Executor:

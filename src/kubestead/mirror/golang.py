@@ -109,7 +109,7 @@ def throw_away_module(recipe: Mapping[str, Any], upstream: Mapping[str, Any]) ->
     ``upstream`` is the module's go.mod as ``go mod edit -json`` prints it.
     """
     lines = ["module kubestead.invalid/build", f"go {upstream['Go']}"]
-    lines += [f"godebug {entry['Key']}={entry['Value']}" for entry in upstream.get("Godebug") or ()]
+    lines += [f"godebug {entry['Key']}={entry['Value']}" for entry in upstream.get("GoDebug") or ()]
     lines.append(f"require {recipe['module']} {recipe['version']}")
     replaced: dict[str, str] = {}
     for entry in upstream.get("Replace") or ():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -43,10 +44,6 @@ class SigningKey:
         self._gpg("--yes", "--local-user", key, "--output", inline, "--clear-sign", release)
         self._gpg("--yes", "--local-user", key, "--armor", "--output", detached, "--detach-sign", release)
 
-    def close(self) -> None:
-        """Ends the agent that GnuPG started."""
-        run(["gpgconf", "--homedir", self.home, "--kill", "gpg-agent"])
-
     def _make(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.home.chmod(0o700)
@@ -59,7 +56,14 @@ class SigningKey:
         unfinished.rename(self.home / "fingerprint")
 
     def _gpg(self, *arguments: str | Path) -> str:
-        return run(["gpg", "--homedir", self.home, "--batch", "--quiet", "--no-tty", *arguments])
+        # GnuPG's agent listens on sockets in its folder, whose paths must be short; and none of it may stay behind.
+        with tempfile.TemporaryDirectory(prefix="kubestead-") as folder:
+            home = Path(folder, "gnupg")
+            home.symlink_to(self.home.absolute())
+            try:
+                return run(["gpg", "--homedir", home, "--batch", "--quiet", "--no-tty", *arguments])
+            finally:
+                run(["gpgconf", "--homedir", home, "--kill", "gpg-agent"])
 
 
 def write(recipe: Repository, packages: Iterable[Path], root: Path, key: SigningKey, architecture: str) -> None:

@@ -89,7 +89,6 @@ class Sync:
             entries = {(entry.minor, entry.name): entry for entry in self._mirror.entries()}
             entries |= {(entry.minor, entry.name): entry for entry in fetched}
             publish(self._mirror, self._catalogue, entries.values(), self._server(planner))
-            self._mirror.key.close()
 
     def _server(self, planner: Planner) -> str | None:
         if platform.freedesktop_os_release().get("ID") != "debian":
