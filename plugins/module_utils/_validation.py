@@ -388,10 +388,10 @@ class Case:
 Findings = t.Iterator[Finding]
 
 
-def _about(variable: Variable, value: t.Any, rule: str, text: str, /, **more: t.Any) -> Finding:
+def _about(variable: Variable, worth: t.Any, rule: str, text: str, **more: t.Any) -> Finding:
     # A list or mapping is too long to be shown: the text names the part of it.
-    hidden = variable.secret or value is UNKNOWN or isinstance(value, (list, dict))
-    more.setdefault("value", "" if hidden else shown(value))
+    hidden = variable.secret or worth is UNKNOWN or isinstance(worth, (list, dict))
+    more.setdefault("value", "" if hidden else shown(worth))
     more.setdefault("host", variable.owner if variable.where == "host" else "")
     more.setdefault("group", variable.owner if variable.where == "group" else "")
     return Finding(rule, text, variable.origin, variable=variable.name, **more)

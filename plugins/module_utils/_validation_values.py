@@ -501,7 +501,7 @@ def _url_problem(value: str) -> t.Optional[Problem]:
 def _url(value: str) -> Problems:
     problem = _url_problem(value) if value else None
     if problem:
-        yield problem
+        yield problem._replace(text=problem.text.replace(shown(value), "this", 1))
 
 
 def _registry_mirrors(value: t.Mapping[str, t.Any]) -> Problems:
