@@ -66,9 +66,15 @@ def _failure(words: list[str], code: int, said: str, log: Path | None) -> str:
         )
     tail = "\n".join(f"  {line}" for line in said.strip().splitlines()[-15:])
     where = f"\nThe whole output: {log}" if log else ""
-    return f"`{' '.join(words[:6])}{' …' if len(words) > 6 else ''}` failed with exit code {code}:\n{tail}{where}"
+    how = (
+        f"failed with exit code {code}"
+        if code > 0
+        else f"was ended by {signal.Signals(-code).name}{_MEMORY[code == -9]}"
+    )
+    return f"`{' '.join(words[:6])}{' …' if len(words) > 6 else ''}` {how}:\n{tail}{where}"
 
 
+_MEMORY = {True: ", perhaps because memory ran out", False: ""}
 _ROOM = "Free some space (`kubestead mirror status` tells what is used) and run the same command again."
 
 

@@ -24,7 +24,7 @@ from kubestead.mirror.errors import MirrorError
 from kubestead.mirror.publish import Mirror, require_published
 
 DEFAULT_LISTEN = "127.0.0.1:8765"
-_START_SECONDS = 20.0
+_START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
 _PR_SET_PDEATHSIG = 1
 
@@ -118,7 +118,7 @@ def start_background(listen: str, state_dir: Path, mirror: Mirror | None = None)
     pid_file = state_dir / "mirror.pid"
     pid_file.write_text(f"{process.pid} {_start_time(process.pid)}\n")
     deadline = time.monotonic() + _START_SECONDS
-    while not _answers(address, "/index.json"):
+    while not (_answers(address, "/index.json") and _answers(address, "/v2/")):
         if process.poll() is not None or time.monotonic() > deadline:
             stop_background(state_dir)
             raise MirrorError(f"The mirror did not start on {address}:\n{log.read_text(errors='replace').strip()}")
@@ -146,7 +146,7 @@ def stop_background(state_dir: Path) -> bool:
             time.sleep(0.05)
         if background_pid(state_dir):
             os.killpg(pid, signal.SIGKILL)
-            _reap(pid)
+        _reap(pid)
     (state_dir / "mirror.pid").unlink(missing_ok=True)
     return pid is not None
 

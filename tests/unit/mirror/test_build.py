@@ -132,7 +132,7 @@ def test_an_unknown_component_stops_before_anything(builder: Build, mirror: Mirr
 
 def test_another_system_than_debian_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(debian.platform, "freedesktop_os_release", lambda: {"ID": "fedora"})
-    with pytest.raises(MirrorError, match="this is fedora.*kubestead mirror sync"):
+    with pytest.raises(MirrorError, match=r"this is fedora.*kubestead mirror sync"):
         debian.require_debian()
 
 

@@ -63,10 +63,15 @@ def test_an_unreadable_list_is_noticed(store: Store) -> None:
     assert store.damage("thing-1") == "its list of checksums cannot be read"
 
 
-def test_a_failed_build_leaves_nothing(store: Store) -> None:
-    with pytest.raises(ValueError, match="no"), store.new("thing-1") as folder:
+def _fail(store: Store) -> None:
+    with store.new("thing-1") as folder:
         (folder / "half").write_text("x")
         raise ValueError("no")
+
+
+def test_a_failed_build_leaves_nothing(store: Store) -> None:
+    with pytest.raises(ValueError, match="no"):
+        _fail(store)
     assert store.artefacts() == []
     assert not list((store.root.parent / "unfinished").iterdir())
 
