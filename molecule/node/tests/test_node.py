@@ -10,9 +10,15 @@ def test_the_machine_has_its_name(host: Host, name: str) -> None:
     assert host.file("/etc/hostname").content_string.strip() == name
 
 
-def test_every_node_knows_the_others_by_name(host: Host, addresses: dict[str, str]) -> None:
-    for other, address in addresses.items():
-        assert host.check_output(f"getent ahostsv4 {other}").split()[0] == address
+def test_every_node_knows_itself_and_the_control_planes_by_name(
+    host: Host, name: str, addresses: dict[str, str]
+) -> None:
+    for known in {name, "control-plane-1"}:
+        assert host.check_output(f"getent ahostsv4 {known}").split()[0] == addresses[known]
+
+
+def test_a_further_worker_does_not_change_the_others_hosts_files(host: Host, name: str) -> None:
+    assert ("worker-1" in host.file("/etc/hosts").content_string) == (name == "worker-1")
 
 
 def test_the_hosts_file_keeps_what_was_there(host: Host) -> None:
