@@ -208,6 +208,8 @@ def start(docker: Docker) -> Engine:
         if process.poll() is not None:
             break
         time.sleep(0.2)
+    if process.poll() is not None:
+        host.unmount_below(data_root())  # dockerd mounts the folder upon itself and, when it fails, leaves it so
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
     state = f"ended with code {process.returncode}" if process.returncode is not None else "gives no answer"
     raise LabError(f"dockerd {state}. Its last words (all of them: {log}):\n{tail}")
@@ -226,7 +228,8 @@ def stop() -> bool:
     elif not RUN.exists():
         return False
     host.restore_network()
-    host.unmount_below(RUN)
+    for folder in (RUN, data_root()):
+        host.unmount_below(folder)
     shutil.rmtree(RUN, ignore_errors=True)
     SOCKET.unlink(missing_ok=True)
     log_file().unlink(missing_ok=True)

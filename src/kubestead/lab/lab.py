@@ -153,7 +153,8 @@ class Lab:
             tag = image.ensure(self.docker, image.recipe(self.machine), self.say)
             situation = self._situation(running, tag)
             self._network()
-            host.remember_settings()
+            with engine.guard():
+                host.remember_settings()
             containers = self._containers()
             missing = [node for node in wanted.nodes if not self._usable(node, containers)]
             if missing:
