@@ -48,22 +48,22 @@ def _base(step: Step, shop: Workshop, work: Path, target: Path) -> None:
     closure = any(not name.endswith("-static") for name in recipe["packages"])
     debian.unpack(debian.download(recipe["packages"], work / "debs", log, closure=closure), root)
     entries = {entry.path: entry for entry in oci.tree_entries(root)}
-    entries |= {f"bin/{name}": oci.Entry(f"bin/{name}", target="busybox") for name in recipe["applets"]}
-    for path, link in recipe["links"].items():
+    entries |= {f"bin/{name}": oci.Entry(f"bin/{name}", target="busybox") for name in recipe.get("applets", ())}
+    for path, link in recipe.get("links", {}).items():
         entries.setdefault(path.strip("/"), oci.Entry(path.strip("/"), target=link))
     entries["tmp"] = oci.Entry("tmp", mode=0o1777)
     oci.write_layer(target / "layer.tar", entries.values())
 
 
 def _package(step: Step, shop: Workshop, work: Path, target: Path) -> None:
-    names = Package.model_fields.keys() - {"repository", "companion"}
-    recipe = Package.model_validate({**{name: step.recipe[name] for name in names}, "repository": ""})
+    known = {name: value for name, value in step.recipe.items() if name in Package.model_fields}
+    recipe = Package.model_validate({**known, "repository": ""})
     files = _gather(step, recipe.files, shop.store, work / "texts")
     debian.build_package(step.name, step.recipe["version"], recipe, files, work, target)
 
 
 def _image(step: Step, shop: Workshop, work: Path, target: Path) -> None:
-    recipe = Image.model_validate({name: step.recipe[name] for name in Image.model_fields})
+    recipe = Image.model_validate({name: value for name, value in step.recipe.items() if name in Image.model_fields})
     files = _gather(step, recipe.files, shop.store, work / "texts")
     entries = [
         oci.Entry(path, source=source, net_bind_service=bool(recipe.files[path].capability))

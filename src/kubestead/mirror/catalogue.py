@@ -55,6 +55,13 @@ class File(_Model):
         return self
 
 
+class OwnMain(_Model):
+    """A main package that is upstream's files without some of the packages that they import for their side effects."""
+
+    files: tuple[str, ...]
+    without_imports: tuple[str, ...]
+
+
 class Module(_Model):
     """A Go module and the programs built from it. ``memory`` and ``disk`` are MiB."""
 
@@ -64,7 +71,7 @@ class Module(_Model):
     local_replacements: str | None = None
     replacements: dict[str, str] = Field(default_factory=dict)
     variables: dict[str, str] = Field(default_factory=dict)
-    without_plugins: tuple[str, ...] = ()
+    own_main: OwnMain | None = None
     tags: tuple[str, ...] = ()
     cgo: bool = False
     needs: tuple[str, ...] = ()

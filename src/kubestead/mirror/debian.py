@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from kubestead.mirror import oci
 from kubestead.mirror.catalogue import Package
 from kubestead.mirror.errors import MirrorError
 from kubestead.mirror.process import run
@@ -162,7 +163,8 @@ def build_package(
         _script(control / "postrm", _POSTRM)
     package = target / f"{name}_{version}_{architecture()}.deb"
     # zstd unpacks many times faster than xz, and every node of every cluster unpacks these.
-    run(["dpkg-deb", "--build", "--root-owner-group", "-Zzstd", "-z3", root, package])
+    command: list[str | Path] = ["dpkg-deb", "--build", "--root-owner-group", "-Zzstd", "-z3", root, package]
+    run(command, env={"SOURCE_DATE_EPOCH": str(oci.TIME)})
     return package
 
 

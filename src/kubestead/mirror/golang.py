@@ -16,6 +16,8 @@ from kubestead.mirror.catalogue import Toolchain
 from kubestead.mirror.errors import MirrorError
 from kubestead.mirror.process import run
 
+_BLANK_IMPORT = re.compile(r'\s*(?:import\s+)?_\s+"([^"]+)"')
+_PACKAGE_CLAUSE = re.compile(r"^package \w+$")
 _VERSION_SUFFIX = re.compile(r"/v\d+$")
 
 
@@ -129,8 +131,8 @@ def build(go: Go, recipe: Mapping[str, Any], work: Path, target: Path, log: Path
     upstream = json.loads(go.run("mod", "edit", "-json", modfile, cwd=work))
     (work / "go.mod").write_text(throw_away_module(recipe, upstream))
     packages = {name: _package(recipe["module"], place) for name, place in recipe["programs"].items()}
-    if recipe.get("without_plugins"):
-        packages = {name: _coredns_main(folder, recipe, work) for name in packages}
+    if recipe.get("own_main"):
+        packages = {name: own_main(folder, recipe, work) for name in packages}
     flags = ["-mod=mod", "-trimpath", "-buildvcs=false", "-pgo=off"]
     if recipe.get("tags"):
         flags.append(f"-tags={','.join(recipe['tags'])}")
@@ -158,18 +160,20 @@ def default_name(package: str) -> str:
     return _VERSION_SUFFIX.sub("", package).rsplit("/", 1)[-1]
 
 
-def _coredns_main(folder: Path, recipe: Mapping[str, Any], work: Path) -> str:
-    """Writes a main package like CoreDNS's own, without some plug-ins."""
-    listed = (folder / "core/plugin/zplugin.go").read_text()
-    imports = re.findall(r'_ "([^"]+)"', listed)
-    left_out = {f"{recipe['module']}/plugin/{name}" for name in recipe["without_plugins"]}
-    unknown = left_out - set(imports)
-    if unknown:
-        raise MirrorError(f"{recipe['module']} {recipe['version']} has no plug-in {', '.join(sorted(unknown))}.")
+def own_main(folder: Path, recipe: Mapping[str, Any], work: Path) -> str:
+    """Copies the files of a main package beside our go.mod, without some of their imports, and returns its path."""
     main = work / "server"
     main.mkdir()
-    lines = "".join(f'\t_ "{name}"\n' for name in imports if name not in left_out)
-    (main / "main.go").write_text(
-        f'package main\n\nimport (\n\t"{recipe["module"]}/coremain"\n{lines})\n\nfunc main() {{ coremain.Run() }}\n'
-    )
+    left = set(recipe["own_main"]["without_imports"])
+    for name in recipe["own_main"]["files"]:
+        lines = []
+        for line in (folder / name).read_text().splitlines():
+            imported = _BLANK_IMPORT.match(line)
+            if imported and imported[1] in recipe["own_main"]["without_imports"]:
+                left.discard(imported[1])
+            else:
+                lines.append(_PACKAGE_CLAUSE.sub("package main", line))
+        (main / Path(name).name).write_text("\n".join(lines) + "\n")
+    if left:
+        raise MirrorError(f"{recipe['module']} {recipe['version']} does not import {', '.join(sorted(left))}.")
     return "kubestead.invalid/build/server"

@@ -18,7 +18,7 @@ CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 # Not compressed: the mirror is near, and nodes then have nothing to unpack.
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 # The same bytes whenever and wherever a layer is written.
-_TIME = 1_735_689_600
+TIME = 1_735_689_600
 _CREATED = "2025-01-01T00:00:00Z"
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NET_BIND_SERVICE = 1 << 10
@@ -79,7 +79,7 @@ def _add(archive: tarfile.TarFile, name: str, entry: Entry) -> None:
 
 def _info(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
-    info.type, info.mode, info.mtime = kind, mode, _TIME
+    info.type, info.mode, info.mtime = kind, mode, TIME
     return info
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from pydantic import BaseModel
+
 from kubestead.mirror.catalogue import Catalogue, File, Release
 from kubestead.mirror.errors import MirrorError
 
@@ -102,7 +104,7 @@ class Planner:
 
     def _package(self, name: str, version: str) -> Step:
         recipe = self._recipes.packages[name]
-        content = {**recipe.model_dump(exclude={"repository", "companion"}), **self._machine, "version": version}
+        content = {**_dump(recipe, "repository", "companion"), **self._machine, "version": version}
         return Step("package", name, content, self._inputs(recipe.files), seconds=3, memory=300, disk=300)
 
     def _image(self, name: str, reference: str) -> Step:
@@ -111,7 +113,7 @@ class Planner:
         if recipe.base:
             inputs[f"base:{recipe.base}"] = self._base(recipe.base)
         content = {
-            **recipe.model_dump(),
+            **_dump(recipe),
             **self._machine,
             "reference": reference,
             "version": reference.rsplit(":", 1)[1],
@@ -149,7 +151,7 @@ class Planner:
         if ("module", name) not in self._steps:
             recipe = self._recipes.modules[name]
             content = {
-                **recipe.model_dump(exclude={"needs", "seconds", "memory", "disk"}),
+                **_dump(recipe, "needs", "seconds", "memory", "disk"),
                 **self._machine,
                 "version": self._release.render(recipe.version),
                 "local_replacements": self._release.render(recipe.local_replacements or ""),
@@ -182,10 +184,15 @@ class Planner:
     def _base(self, name: str) -> Step:
         if ("base", name) not in self._steps:
             recipe = self._recipes.bases[name]
-            content = {**recipe.model_dump(exclude={"seconds", "memory"}), **self._debian}
+            content = {**_dump(recipe, "seconds", "memory"), **self._debian}
             step = Step("base", f"base-{name}", content, seconds=recipe.seconds, memory=recipe.memory)
             self._steps["base", name] = step
         return self._steps["base", name]
+
+
+def _dump(recipe: BaseModel, *without: str) -> dict[str, Any]:
+    """A recipe as data. Defaults are left out: a new field of recipes changes no key."""
+    return recipe.model_dump(mode="json", exclude=set(without), exclude_defaults=True)
 
 
 def _unknown(names: list[str], known: Iterable[str]) -> str:

@@ -70,6 +70,52 @@ def test_go_names_a_program_after_its_package(package: str, name: str) -> None:
     assert golang.default_name(package) == name
 
 
+_MAIN = """package main
+
+import (
+\t_ "m.example/m/plugins"
+\t"m.example/m/server"
+)
+
+func main() { server.Run() }
+"""
+_PLUGINS = """// generated
+
+package plugins
+
+import (
+\t_ "m.example/m/small"
+\t_ "m.example/m/large" // with a remark
+)
+"""
+
+
+def _own_main(folder: Path, *without: str) -> Path:
+    (folder / "plugins").mkdir()
+    (folder / "main.go").write_text(_MAIN)
+    (folder / "plugins/list.go").write_text(_PLUGINS)
+    work = folder / "work"
+    work.mkdir()
+    own = {"files": ["main.go", "plugins/list.go"], "without_imports": list(without)}
+    recipe = {"module": "m.example/m", "version": "v1", "own_main": own}
+    assert golang.own_main(folder, recipe, work) == "kubestead.invalid/build/server"
+    return work / "server"
+
+
+def test_a_main_package_can_go_without_some_imports(tmp_path: Path) -> None:
+    main = _own_main(tmp_path, "m.example/m/plugins", "m.example/m/large")
+    assert (main / "main.go").read_text() == _MAIN.replace('\t_ "m.example/m/plugins"\n', "")
+    listed = (main / "list.go").read_text()
+    assert "package main" in listed
+    assert "m.example/m/small" in listed
+    assert "m.example/m/large" not in listed
+
+
+def test_an_import_that_upstream_no_longer_has_is_said(tmp_path: Path) -> None:
+    with pytest.raises(MirrorError, match=r"m\.example/m v1 does not import m\.example/m/gone\."):
+        _own_main(tmp_path, "m.example/m/gone")
+
+
 def test_a_new_enough_go_is_used_as_it_is(path: Path) -> None:
     _go(path, "1.27.0", newer=False)
     go = golang.find(_TOOLCHAIN, path / "tools")
