@@ -164,7 +164,7 @@ class PackagesCleanup:
 
     def _purge(self, installed: t.Sequence[str]) -> None:
         def attempt() -> Outcome:
-            return self.manager.remove(self.manager.installed(installed))
+            return self.manager.remove(installed)
 
         def done(outcome: Outcome) -> bool:
             return outcome.rc == 0 or "lock" not in outcome.stderr

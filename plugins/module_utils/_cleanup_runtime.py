@@ -120,7 +120,7 @@ class Runtime:
         processes = self._processes()
         # In check mode these are the pods' own, which were told of already.
         if processes and not (self.machine.module.check_mode and self.machine.removed):
-            self.machine.take(f"{len(processes)} processes of pods", self._kill)
+            self.machine.take(f"processes of pods ({len(processes)})", self._kill)
 
     def _kill(self) -> None:
         def attempt() -> list[int]:
