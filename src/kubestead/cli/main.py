@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import version as distribution_version
 from pathlib import Path
 from typing import Annotated
@@ -36,11 +37,22 @@ def run(
 ) -> None:
     """Run a playbook, show its progress and explain failures. What is unknown here is handed to ansible-playbook."""
     from kubestead.runs import run_playbook
-    from kubestead.runs.playbooks import PlaybookError
+    from kubestead.runs.playbooks import PlaybookError, questions
 
     try:
+        answers = {
+            name: typer.prompt(prompt)
+            for name, prompt in questions(playbook).items()
+            if sys.stdin.isatty() and not any(f"{name}=" in word for word in context.args)
+        }
         result = run_playbook(
-            playbook, inventory, limit=limit, start_at=start_at, check=check, passthrough=context.args
+            playbook,
+            inventory,
+            limit=limit,
+            start_at=start_at,
+            check=check,
+            extra_vars=answers,
+            passthrough=context.args,
         )
     except PlaybookError as error:
         typer.echo(f"kubestead: {error}", err=True)

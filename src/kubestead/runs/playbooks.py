@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
+
 import kubestead
 from kubestead.runs.progress import PHASES
 
@@ -51,6 +53,19 @@ def resolve(playbook: str) -> str:
     if name not in known:
         raise PlaybookError(f"{COLLECTION} has no playbook {name!r}; it has {', '.join(known)}")
     return f"{COLLECTION}.{name}"
+
+
+def questions(playbook: str) -> dict[str, str]:
+    """Read what a playbook asks for before it begins: the prompt for each variable."""
+    target = resolve(playbook)
+    name = target.removeprefix(f"{COLLECTION}.")
+    path = Path(target) if target != f"{COLLECTION}.{name}" else collection_root() / "playbooks" / f"{name}.yml"
+    try:
+        plays = yaml.safe_load(path.read_text(encoding="utf-8")) or []
+    except yaml.YAMLError:
+        return {}  # Ansible explains it better
+    prompts = [prompt for play in plays if isinstance(play, dict) for prompt in play.get("vars_prompt", [])]
+    return {prompt["name"]: prompt.get("prompt", prompt["name"]) for prompt in prompts}
 
 
 def phases_before(phase: str) -> list[str]:

@@ -17,7 +17,15 @@ from typing import Any
 from rich.console import Console
 
 from kubestead.runs import report
-from kubestead.runs.playbooks import command_line, executables, phases_before, resolve, settings_file
+from kubestead.runs.playbooks import (
+    PlaybookError,
+    command_line,
+    executables,
+    phases_before,
+    questions,
+    resolve,
+    settings_file,
+)
 from kubestead.runs.progress import PHASES, Event, Failure, HostStats, PhaseTime, Progress
 from kubestead.runs.record import Record
 from kubestead.runs.render import choose_renderer
@@ -69,11 +77,12 @@ def run_playbook(
 
     ``records`` is the folder of the records, for runs whose records are to go with something else.
     ``extra_vars`` and ``passthrough`` are seen in the list of processes and in the record: no secrets in them. A
-    failure is explained here and told by the result; only a playbook or a phase that there is not raises
-    :class:`~kubestead.runs.playbooks.PlaybookError`.
+    failure is explained here and told by the result; only a playbook or a phase that there is not, and a question of the playbook
+    that neither of the two answers, raise :class:`~kubestead.runs.playbooks.PlaybookError`.
     """
     console = console or Console()
     target = resolve(playbook)
+    _refuse_unanswered(playbook, extra_vars or {}, passthrough)
     options = _options(limit, tags, extra_vars, check, start_at, passthrough)
     command = command_line(target, ["-i", str(inventory), *options])
     console.print(command, style="dim", markup=False, highlight=False, soft_wrap=True)
@@ -107,6 +116,13 @@ def run_playbook(
     record.end(_outcome(result, started))
     _tell(console, result)
     return result
+
+
+def _refuse_unanswered(playbook: str, extra_vars: Mapping[str, Any], passthrough: Sequence[str]) -> None:
+    # Nobody sees Ansible's own prompt here: it would wait for ever.
+    for name, prompt in questions(playbook).items():
+        if name not in extra_vars and not any(f"{name}=" in word for word in passthrough):
+            raise PlaybookError(f"{playbook} asks: {prompt}. Answer with --extra-vars {name}=…")
 
 
 def _options(

@@ -59,3 +59,11 @@ def test_the_line_for_ansible_is_one_that_can_be_typed(tmp_path: Path, monkeypat
     assert playbooks.command_line("x.yml", []) == f"{here.name}/ansible-playbook x.yml"
     monkeypatch.chdir(tmp_path)
     assert playbooks.command_line("x.yml", []) == f"{here}/ansible-playbook x.yml"
+
+
+def test_what_a_playbook_asks_for_is_known_before_it_runs(tmp_path: Path) -> None:
+    playbook = tmp_path / "ask.yml"
+    playbook.write_text("- hosts: all\n  vars_prompt:\n    - {name: really, prompt: Really go on}\n", encoding="utf-8")
+    assert playbooks.questions(str(playbook)) == {"really": "Really go on"}
+    assert set(playbooks.questions("reset")) == {"reset_confirm"}
+    assert playbooks.questions("site") == {}

@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from kubestead.runs import RunResult, run_playbook
+from kubestead.runs.playbooks import PlaybookError
 
 HEAD = "- name: prepare\n  hosts: all\n  gather_facts: false\n  tasks:\n"
 
@@ -84,6 +85,19 @@ def test_a_playbook_that_is_not_yaml_shows_ansibles_words(place: Path) -> None:
     assert result.failures == []
     assert "Ansible stopped before it came to a task" in output
     assert "play.yml" in output
+
+
+def test_a_question_that_nobody_would_see_is_refused_unless_it_is_answered(place: Path) -> None:
+    (place / "ask.yml").write_text(
+        HEAD.replace("  tasks:", "  vars_prompt:\n    - {name: really, prompt: Really}\n  tasks:")
+        + '    - ansible.builtin.debug: {msg: "said {{ really }}"}\n',
+        encoding="utf-8",
+    )
+    with pytest.raises(PlaybookError, match=r"asks: Really. Answer with --extra-vars really="):
+        run_playbook("ask.yml", place / "hosts.yml")
+    console = Console(file=io.StringIO(), width=200)
+    assert run_playbook("ask.yml", place / "hosts.yml", passthrough=["-e", "really=yes"], console=console).ok
+    assert "said yes" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_a_stopped_run_ends_ansible_and_says_so(place: Path) -> None:
