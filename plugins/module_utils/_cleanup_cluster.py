@@ -12,6 +12,7 @@ import pwd
 import re
 import typing as t
 
+from ansible_collections.kubestead.cluster.plugins.module_utils._cleanup_counters import remove_counters
 from ansible_collections.kubestead.cluster.plugins.module_utils._cleanup_firewall import Firewall
 from ansible_collections.kubestead.cluster.plugins.module_utils._cleanup_network import Network
 from ansible_collections.kubestead.cluster.plugins.module_utils._cleanup_runtime import SOCKET, Runtime
@@ -108,6 +109,7 @@ class ClusterCleanup:
         Runtime(self.machine).clean()
         Network(self.machine, self.pod_cidrs).clean()
         Firewall(self.machine).clean()
+        remove_counters(self.machine)
         self._clean_kubeconfigs()
         self._clean_files([path for path in data_dirs if path not in FOLDERS])
         self._clean_hosts()
