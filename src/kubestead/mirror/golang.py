@@ -133,7 +133,8 @@ def build(go: Go, recipe: Mapping[str, Any], work: Path, target: Path, log: Path
     packages = {name: _package(recipe["module"], place) for name, place in recipe["programs"].items()}
     if recipe.get("own_main"):
         packages = {name: own_main(folder, recipe, work) for name in packages}
-    flags = ["-mod=mod", "-trimpath", "-buildvcs=false", "-pgo=off"]
+    # Debugging data would be compiled for every package only to be stripped.
+    flags = ["-mod=mod", "-trimpath", "-buildvcs=false", "-pgo=off", "-gcflags=all=-dwarf=false"]
     if recipe.get("tags"):
         flags.append(f"-tags={','.join(recipe['tags'])}")
     linker = ["-s", "-w", *(f"-X={name}={value}" for name, value in recipe.get("variables", {}).items())]
