@@ -48,20 +48,23 @@ class Build:
         planner = Planner(self._catalogue, minor, architecture=debian.architecture(), suite=debian.suite())
         wanted = planner.components(components)
         server = planner.server()
-        if self._complete(wanted):
+        if self._complete(wanted, server):
             return
         debian.require_debian()
         with lock(self._mirror.lock, self._progress.note), process.disk_full_told():
             self._store.sweep()
-            if not self._complete(wanted):
+            if not self._complete(wanted, server):
                 published = self._published()
                 build = [c for c in wanted if not self._served(published.get((c.minor, c.name)), c)]
                 self.make([*(component.step for component in build), server])
                 self._publish(build, server)
 
-    def _complete(self, wanted: Iterable[Component]) -> bool:
+    def _complete(self, wanted: Iterable[Component], server: Step) -> bool:
         published = self._published()
         if not all(self._served(published.get((component.minor, component.name)), component) for component in wanted):
+            return False
+        programs = self._mirror.server()
+        if programs and (programs != server.key or self._damaged(programs)):
             return False
         gone = self._mirror.missing_file()
         if gone:
@@ -89,13 +92,14 @@ class Build:
 
     def make(self, steps: Iterable[Step]) -> None:
         """Makes the artefacts of these steps, where they are missing or damaged. For the holder of the lock."""
-        todo = self._missing(steps)
+        todo: dict[str, Step] = {}
+        self._find_missing(steps, todo, set())
         if not todo:
             return
         go = any(step.kind in _WITH_GO for step in todo.values())
         self._prepare(todo.values(), go=go)
         self._require_space(todo.values(), self._go_caches() if go else ())
-        self._progress.plan([step.title for step in todo.values()], sum(step.seconds for step in todo.values()))
+        self._progress.plan({step.title: step.seconds for step in todo.values()})
         shop = builders.Workshop(self._store, self._mirror.logs, lambda: self.go)
         Executor(todo, lambda step: self._build(step, shop), self._progress).run()
 
@@ -107,21 +111,20 @@ class Build:
         shares = sum(step.disk for step in steps) * _MIB // 3
         require_space({self._mirror.root: _RESERVE + shares} | dict.fromkeys(caches, shares))
 
-    def _missing(self, steps: Iterable[Step]) -> dict[str, Step]:
-        """The steps to do, inputs first. What a finished artefact was made from is not looked at."""
-        todo: dict[str, Step] = {}
+    def _find_missing(self, steps: Iterable[Step], todo: dict[str, Step], sound: set[str]) -> None:
+        """Adds the steps to do, inputs first. What a finished artefact was made from is not looked at."""
         for step in steps:
-            if step.key in todo:
+            if step.key in todo or step.key in sound:
                 continue
             damage = self._store.damage(step.key, thorough=True)
             if damage is None:
+                sound.add(step.key)
                 continue
             if self._store.path(step.key).exists():
                 self._progress.note(f"The cached artefact {step.key} is damaged: {damage}. It will be made again.")
                 self._store.remove(step.key)
-            todo.update(self._missing(step.inputs.values()))
+            self._find_missing(step.inputs.values(), todo, sound)
             todo[step.key] = step
-        return todo
 
     def _prepare(self, steps: Iterable[Step], *, go: bool) -> None:
         log = self._mirror.logs / "prepare.log"

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 
 class Reporter(Protocol):
     """What a build tells while it goes on. Calls come from several threads."""
 
-    def plan(self, titles: list[str], seconds: int) -> None:
-        """What will be made and how long that took once on two cores, or what will be fetched (0 seconds)."""
+    def plan(self, work: Mapping[str, int]) -> None:
+        """What will be made, and the seconds each took once on two cores; 0 for what will be fetched."""
 
     def started(self, title: str) -> None:
         """A step begins."""
@@ -29,7 +30,7 @@ class Reporter(Protocol):
 class Silent:
     """Says nothing."""
 
-    def plan(self, titles: list[str], seconds: int) -> None:
+    def plan(self, work: Mapping[str, int]) -> None:
         """Says nothing."""
 
     def started(self, title: str) -> None:
@@ -50,11 +51,12 @@ class Plain:
         self._guard = threading.Lock()
         self._total = self._done = 0
 
-    def plan(self, titles: list[str], seconds: int) -> None:
+    def plan(self, work: Mapping[str, int]) -> None:
         """One line: how much there is to do."""
-        self._total, self._done = len(titles), 0
-        work = f" to make, about {max(1, round(seconds / 60))} min of work for two cores" if seconds else " to fetch"
-        self._say(f"{len(titles)} artefacts{work}")
+        self._total, self._done = len(work), 0
+        seconds = sum(work.values())
+        amount = f" to make, about {max(1, round(seconds / 60))} min of work for two cores" if seconds else " to fetch"
+        self._say(f"{len(work)} artefact{'s' if len(work) > 1 else ''}{amount}")
 
     def started(self, title: str) -> None:
         """One line."""
@@ -80,10 +82,11 @@ class Bar:
     def __init__(self, console: Console) -> None:
         self._guard = threading.Lock()
         self._running: list[str] = []
+        self._weights: Mapping[str, int] = {}
         self._progress = Progress(
             SpinnerColumn(),
             BarColumn(),
-            MofNCompleteColumn(),
+            TaskProgressColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.description}", markup=False),
             console=console,
@@ -100,9 +103,10 @@ class Bar:
     ) -> None:
         self._progress.stop()
 
-    def plan(self, titles: list[str], seconds: int) -> None:
+    def plan(self, work: Mapping[str, int]) -> None:
         """Sets the bar's length."""
-        self._progress.update(self._task, total=len(titles))
+        self._weights = {title: max(1, seconds) for title, seconds in work.items()}
+        self._progress.update(self._task, total=sum(self._weights.values()))
 
     def started(self, title: str) -> None:
         """Shows the name."""
@@ -114,7 +118,7 @@ class Bar:
         """Moves the bar on; what took long also leaves a line."""
         with self._guard:
             self._running.remove(title)
-        self._progress.advance(self._task)
+        self._progress.advance(self._task, self._weights.get(title, 1))
         if seconds >= 1:
             self._progress.console.print(f"{title} in {seconds:.0f} s", highlight=False, markup=False)
         self._show()

@@ -77,7 +77,7 @@ class Sync:
             self._store.sweep()
             require_space({self._mirror.root: _ROOM})
             debian.provide(["apt-utils", "gpg", "gpgv", "skopeo"], self._mirror.logs / "prepare.log")
-            self._progress.plan([component.name for component in wanted], 0)
+            self._progress.plan({component.name: 0 for component in wanted})
             jobs = [self._job(component) for component in wanted]
             with ThreadPoolExecutor(_FETCHES) as pool:
                 try:

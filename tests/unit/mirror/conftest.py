@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,8 @@ class Notes:
         self.done: list[str] = []
         self.notes: list[str] = []
 
-    def plan(self, titles: list[str], seconds: int) -> None:
-        self.planned = titles
+    def plan(self, work: Mapping[str, int]) -> None:
+        self.planned = list(work)
 
     def started(self, title: str) -> None:
         pass

@@ -81,6 +81,19 @@ def test_a_published_file_that_is_gone_comes_back(builder: Build, mirror: Mirror
     assert any("kube-flannel.yml is missing" in note for note in notes.notes)
 
 
+def test_damaged_programs_of_the_server_are_made_again(
+    builder: Build, mirror: Mirror, small_builders: list[str]
+) -> None:
+    builder.ensure("1.36", ["pause"])
+    key = mirror.server()
+    assert key
+    os.truncate(mirror.store.path(key) / "file", 0)
+    small_builders.clear()
+    builder.ensure("1.36", ["pause"])
+    assert small_builders == ["server"]
+    assert mirror.store.damage(key, thorough=True) is None
+
+
 def test_a_failure_keeps_what_was_finished_and_the_next_run_goes_on(
     builder: Build, mirror: Mirror, small_builders: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
