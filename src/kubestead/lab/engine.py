@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from kubestead import paths
-from kubestead.lab import host
+from kubestead.lab import host, processes
 from kubestead.lab.commands import CommandError, run
 from kubestead.lab.errors import LabError
 from kubestead.lab.files import lock
@@ -185,6 +185,8 @@ def start(docker: Docker) -> Engine:
     log = log_file()
     for folder in (RUN, data_root(), log.parent):
         folder.mkdir(parents=True, exist_ok=True)
+    for file in (_pid_file(), RUN / "engine" / "containerd" / "containerd.pid"):
+        _forget_dead(file)
     with log.open("ab") as sink:
         process = subprocess.Popen(
             [
@@ -215,6 +217,16 @@ def start(docker: Docker) -> Engine:
     raise LabError(f"dockerd {state}. Its last words (all of them: {log}):\n{tail}")
 
 
+def _forget_dead(file: Path) -> None:
+    """Delete a pid file whose process has ended; dockerd takes one that was killed and never collected for alive."""
+    try:
+        alive = bool(processes.started(int(file.read_text())))
+    except (OSError, ValueError):
+        return
+    if not alive:
+        file.unlink()
+
+
 def stop() -> bool:
     """Stop the engine that we started, and clear away what it leaves; False where there was none.
 
@@ -237,14 +249,10 @@ def stop() -> bool:
 
 
 def _gone(pid: int, seconds: float) -> bool:
-    """Wait for the end of a process; one that only waits to be collected by its parent has ended."""
+    """Wait for the end of a process."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            return True
-        if state == "Z":
-            return True
+    while processes.started(pid):
+        if time.monotonic() > deadline:
+            return False
         time.sleep(0.1)
-    return False
+    return True

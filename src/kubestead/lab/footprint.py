@@ -31,7 +31,7 @@ def take() -> Footprint:
         "networks": _docker("network", "ls", "--format", "{{.Name}}"),
         "volumes": _docker("volume", "ls", "--format", "{{.Name}}"),
         "processes": _processes(),
-        "links": _links(),
+        "links": sorted(host.links()),
         "mounts": _mounts(),
         "rules": [rule for family in host.FAMILIES for rule in _rules(family)],
         "settings": [f"{name}={value}" for name, value in sorted(_settings().items())],
@@ -62,10 +62,6 @@ def _processes() -> list[str]:
         if PROGRAMS.search(command.split(" ")[0] if words[0] else "") or "[mux]" in command:
             found.append(f"{folder.name} {command}")
     return sorted(found)
-
-
-def _links() -> list[str]:
-    return sorted(path.name for path in Path("/sys/class/net").iterdir())
 
 
 def _mounts() -> list[str]:

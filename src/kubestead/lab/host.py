@@ -53,7 +53,7 @@ def remember_network() -> None:
         "rules": {family: _rules(family) for family in FAMILIES},
         "settings": read_settings(FORWARDING),
         "files": [path for path in ENGINE_FILES if Path(path).exists()],
-        "link": Path("/sys/class/net", ENGINE_LINK).exists(),
+        "link": ENGINE_LINK in links(),
     }
     _save(record)
 
@@ -68,7 +68,7 @@ def restore_network() -> None:
         undo = rules_to_undo(network["rules"][family], _rules(family))
         if undo:
             run([f"{family}-restore", "--noflush"], stdin=undo)
-    if not network["link"] and Path("/sys/class/net", ENGINE_LINK).exists():
+    if not network["link"] and ENGINE_LINK in links():
         run(["ip", "link", "delete", ENGINE_LINK])
     write_settings(network["settings"])
     for path in ENGINE_FILES:
@@ -97,6 +97,11 @@ def forget_settings() -> None:
     record = _load()
     record.pop("settings", None)
     _save(record)
+
+
+def links() -> list[str]:
+    """Names of the network interfaces."""
+    return [link["ifname"] for link in json.loads(run(["ip", "-json", "link"]) or "[]")]
 
 
 def read_settings(names: Any) -> dict[str, str]:

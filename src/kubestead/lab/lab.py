@@ -159,6 +159,8 @@ class Lab:
             missing = [node for node in wanted.nodes if not self._usable(node, containers)]
             if missing:
                 self.say(f"starting {', '.join(node.name for node in missing)}")
+            # Connections that Ansible keeps open to machines that are no more would fail its next run.
+            processes.end(processes.ssh_masters([node.address for node in missing]))
             arguments = limits.node_arguments(situation)
             with ThreadPoolExecutor(PARALLEL) as pool:
                 list(pool.map(lambda node: self._start(node, containers, arguments, key, tag), missing))
@@ -444,8 +446,10 @@ class Lab:
 
     def restart_node(self, node: str) -> None:
         """Reboot a node, and wait until it answers again."""
-        self.docker("restart", "--time", "30", f"{self.name}-{node}")
-        self._ready(next(entry for entry in self.plan.nodes if entry.name == node))
+        restarted = next(entry for entry in self.plan.nodes if entry.name == node)
+        processes.end(processes.ssh_masters([restarted.address]))
+        self.docker("restart", "--time", "30", self.plan.container(restarted))
+        self._ready(restarted)
 
     def remove_nodes(self, *names: str) -> None:
         """Take nodes away (all, where none is named) as a failing machine would: at once, with their disks.

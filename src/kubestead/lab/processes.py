@@ -43,8 +43,7 @@ def started(pid: int) -> str:
 
 def ssh_masters(addresses: Collection[str]) -> list[int]:
     """SSH's shared connections (Ansible keeps them open for minutes) to any of these addresses."""
-    tables = "".join(path.read_text() for path in [Path("/proc/net/tcp")] if path.exists())
-    sockets = tcp_sockets(tables, addresses)
+    sockets = tcp_sockets(Path("/proc/net/tcp").read_text(), addresses) if addresses else set()
     masters = []
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
