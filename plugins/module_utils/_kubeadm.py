@@ -29,6 +29,8 @@ TOKEN = re.compile(r"\b([a-z0-9]{6})\.([a-z0-9]{16})\b")
 _CERTIFICATE_KEY = re.compile(r"\b[0-9a-f]{64}\b")
 _PIN = re.compile(r"sha256:[0-9a-f]{64}")
 _PHASE = re.compile(r"^\[([a-z][a-z0-9-]*)\] ")
+# kubeadm prints these within a phase, for a part of it or for what it waits for.
+_PARTS = frozenset({"init", "patches", "kubelet", "kubelet-check", "control-plane-check", "apiclient", "discovery"})
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _KLOG = re.compile(r"^([IWEF])\d{4} [\d:.]+\s+\d+ (\S+?:\d+\]) ?")
@@ -88,7 +90,9 @@ class PhaseClock:
     def line(self, text: str, moment: float) -> None:
         """Take note of a line that was printed at this moment, in seconds."""
         match = _PHASE.match(text)
-        if match and (not self._started or self._started[-1][0] != match.group(1)):
+        if not match or match.group(1) in _PARTS:
+            return
+        if not self._started or self._started[-1][0] != match.group(1):
             self._started.append((match.group(1), moment))
 
     def phases(self, end: float) -> list[dict[str, t.Any]]:

@@ -129,8 +129,8 @@ def difference(identity: Identity, before: t.Optional[Object], after: t.Optional
     if identity.kind == "Secret":
         shown_before, shown_after = _hidden(shown_before, {}), _hidden(shown_after, shown_before)
     return {
-        "before_header": f"{identity} (before)",
-        "after_header": f"{identity} (after)",
+        "before_header": str(identity),
+        "after_header": str(identity),
         "before": _text(shown_before),
         "after": _text(shown_after),
     }

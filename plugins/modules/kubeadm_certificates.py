@@ -126,6 +126,9 @@ def main() -> None:
         required_if=[("state", "present", ["certificate_key"])],
         supports_check_mode=True,
     )
+    if module.check_mode and not module.get_bin_path("kubectl"):
+        # A cluster that is itself still to be made: nothing can be there yet.
+        module.exit_json(changed=module.params["state"] == "present")
     certificates = Certificates(module)
     present = module.params["state"] == "present"
     changed = present or certificates.exist()

@@ -31,7 +31,7 @@ attributes:
 options:
   state:
     description:
-      - V(present) gives a token. One of the same O(description), O(usages) and O(groups) that has at least half of O(ttl) left is
+      - V(present) gives a token. One of the same O(description), O(usages) and O(groups) that has between half of O(ttl) and O(ttl) left is
         used again.
       - V(absent) deletes the token O(token), or, without it, all tokens of this O(description).
       - V(list) only lists.
@@ -132,6 +132,7 @@ tokens:
 
 import datetime
 import json
+import math
 import os
 import re
 import typing as t
@@ -147,6 +148,9 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import 
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils._node_operation import conclude
+
+# Seconds by which the clocks of two control planes may differ.
+CLOCK_TOLERANCE = 60
 
 Token = t.Dict[str, t.Any]
 
@@ -214,18 +218,14 @@ class Tokens:
         }
 
     def _fits(self, token: Token) -> bool:
-        if self.params["token"]:
-            if token["token"] != self.params["token"]:
-                return False
-        elif token.get("description", "") != self.params["description"]:
+        given = self.params["token"]
+        if (given and token["token"] != given) or token.get("description", "") != self.params["description"]:
             return False
-        if set(token.get("usages", [])) != set(self.params["usages"]) or set(token.get("groups", [])) != set(
-            self.params["groups"]
-        ):
+        if any(set(token.get(name, [])) != set(self.params[name]) for name in ("usages", "groups")):
             return False
-        wanted = seconds(self.params["ttl"]) or float("inf")
+        wanted = seconds(self.params["ttl"])
         left = seconds_left(token, self.now)
-        return left == wanted if wanted == float("inf") else left >= wanted / 2
+        return wanted / 2 <= left <= wanted + CLOCK_TOLERANCE if wanted else math.isinf(left)
 
     def _store(self, exists: bool) -> None:
         """Store a given token; kubeadm would want it as an argument, which every process on the node can read."""

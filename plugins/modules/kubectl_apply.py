@@ -28,7 +28,9 @@ attributes:
     membership: [kubestead.cluster.kubectl]
   check_mode:
     support: full
-    details: Asks the API server for a dry run. What it cannot try yet, for want of a namespace, a kind or a cluster, counts as to be created.
+    details:
+      - Asks the API server for a dry run.
+      - What it cannot try yet, for want of a namespace, a kind or a cluster, counts as to be created.
   diff_mode:
     support: full
   idempotent:
