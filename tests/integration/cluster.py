@@ -18,6 +18,8 @@ import testinfra
 import yaml
 
 ROOT = Path(__file__).parents[2]
+# Selects the Secrets that hold bootstrap tokens.
+TOKENS = "--field-selector=type=bootstrap.kubernetes.io/token"
 RECAP = re.compile(
     r"^(?P<host>\S+)\s+: ok=(?P<ok>\d+)\s+changed=(?P<changed>\d+)\s+unreachable=(?P<unreachable>\d+)\s+failed=(?P<failed>\d+)"
 )

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from pathlib import Path
+
 import yaml
 
-from .cluster import ROOT, Cluster
+from .cluster import ROOT, TOKENS, Cluster
+
+# A bootstrap token, or a private key.
+SECRET = r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b|BEGIN [A-Z ]*PRIVATE KEY"
+PLACES = "/tmp /var/tmp /root/.ansible /var/lib/kubestead /var/log /run/kubestead*"
 
 
 def test_check_mode_does_not_fail_on_fresh_nodes(cluster: Cluster) -> None:
@@ -48,20 +56,18 @@ def test_the_control_plane_runs_what_the_catalogue_says(cluster: Cluster) -> Non
 
 
 def test_no_secret_is_left_behind(cluster: Cluster) -> None:
-    """Greps what a run leaves outside /etc/kubernetes and kubelet's own folder: logs, temporary files, journals."""
+    """Greps what runs leave outside Kubernetes' own folders: temporary files, logs, journals, records on the controller."""
     for node in cluster.nodes:
         host = cluster.host(node)
-        left = host.check_output(
-            "grep --recursive --binary-files=text --extended-regexp --files-with-matches"
-            r" '\b[a-z0-9]{6}\.[a-z0-9]{16}\b|BEGIN [A-Z ]*PRIVATE KEY' /tmp /var/tmp /root/.ansible /var/lib/kubestead /var/log /run/kubestead* 2>/dev/null"
-            " | grep -v /var/log/pods || true"
-        )
+        left = host.check_output(f"grep -raEl '{SECRET}' {PLACES} 2>/dev/null | grep -v '^/var/log/journal/' || true")
         assert left == "", f"{node} keeps a token or key in: {left}"
-        journal = host.check_output(r"journalctl --no-pager --output=cat | grep -cE '\b[a-z0-9]{6}\.[a-z0-9]{16}\b' || true")
-            "journalctl --no-pager --output=cat | grep -cE '\\b[a-z0-9]{6}\\.[a-z0-9]{16}\\b' || true"
-        )
-        assert journal == "0", f"{node}'s journal holds {journal} lines with a token"
-    tokens = cluster.kubectl(
-        "get", "secrets", "--namespace=kube-system", "--field-selector=type=bootstrap.kubernetes.io/token"
-    )
-    assert tokens["items"] == [], "tokens outlive the run"
+        lines = host.check_output(f"journalctl --no-pager --output=cat | grep -cE '{SECRET}' || true")
+        assert lines == "0", f"{node}'s journal holds {lines} lines with a token or key"
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "kubestead/runs"
+    for folder in (state, Path.home() / ".ansible/tmp"):
+        left = subprocess.run(
+            ["grep", "-raEl", SECRET, str(folder)], capture_output=True, text=True, check=False
+        ).stdout
+        assert left == "", f"the controller keeps a token or key in: {left}"
+    secrets = cluster.kubectl("get", "secrets", "--namespace=kube-system", TOKENS)
+    assert secrets["items"] == [], "tokens outlive the run"
