@@ -95,6 +95,7 @@ class Network:
                 f"network namespace {name}",
                 lambda name=name: self.machine.run("ip", "netns", "delete", name),  # type: ignore[misc]
             )
+        self.machine.take_empty("/run/netns")
         listed = self._ip("-details", "link", "show")
         links = pod_links(listed)
         if _IPVS in links:
