@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from .cluster import ROOT, Cluster
+from .residue import Snapshot, docker, take
 
 INVENTORY = Path(__file__).parent / "inventory"
 
@@ -27,6 +28,12 @@ def cluster() -> Iterator[Cluster]:
     lab("up", "--no-cluster")
     yield Cluster(INVENTORY)
     lab("down")
+
+
+@pytest.fixture(scope="session")
+def pristine(cluster: Cluster) -> dict[str, Snapshot]:
+    """What each node was like before anything was installed. Ask for it before the first test that changes a node."""
+    return {node: take(docker(f"{cluster.name}-{node}")) for node in cluster.nodes}
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 
 from .cluster import ROOT, TOKENS, Cluster
@@ -15,6 +16,7 @@ SECRET = r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b|BEGIN [A-Z ]*PRIVATE KEY"
 PLACES = "/tmp /var/tmp /root/.ansible /var/lib/kubestead /var/log /run/kubestead*"
 
 
+@pytest.mark.usefixtures("pristine")
 def test_check_mode_does_not_fail_on_fresh_nodes(cluster: Cluster) -> None:
     run = cluster.play("site.yml", "--check", "--diff").raise_for_failure()
     assert set(run.changed) == set(cluster.nodes), "a fresh node has everything still to come"
