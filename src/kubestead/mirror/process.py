@@ -16,7 +16,8 @@ from kubestead.mirror.errors import MirrorError
 
 _running: set[subprocess.Popen[str]] = set()
 _guard = threading.Lock()
-_NO_SPACE = "no space left on device"
+# As the kernel says it, and as apt does, which looks beforehand.
+_NO_SPACE = ("no space left on device", "you don't have enough free space")
 
 
 def run(
@@ -25,7 +26,6 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     log: Path | None = None,
-    given: str | None = None,
 ) -> str:
     """Runs a command and returns its standard output; a failure is a :class:`MirrorError` with the last lines it printed."""
     words = [str(word) for word in command]
@@ -33,21 +33,21 @@ def run(
     leash = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
     if not shutil.which(words[0]):
         raise MirrorError(f"The program {words[0]} is missing.")
-    process = subprocess.Popen(
-        [*leash, *words],
-        cwd=cwd,
-        env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
-        stdin=subprocess.PIPE if given is not None else subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
     with _guard:
+        process = subprocess.Popen(
+            [*leash, *words],
+            cwd=cwd,
+            env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
         _running.add(process)
     try:
-        output, errors = process.communicate(given)
+        output, errors = process.communicate()
     finally:
         with _guard:
             _running.discard(process)
@@ -60,10 +60,8 @@ def run(
 
 
 def _failure(words: list[str], code: int, said: str, log: Path | None) -> str:
-    if _NO_SPACE in said.lower():
-        return (
-            f"The disk is full: {words[0]} stopped with “No space left on device”. Nothing finished was lost. {_ROOM}"
-        )
+    if any(text in said.lower() for text in _NO_SPACE):
+        return f"The disk is full: {words[0]} found no room to write. Nothing finished was lost. {_ROOM}"
     tail = "\n".join(f"  {line}" for line in said.strip().splitlines()[-15:])
     where = f"\nThe whole output: {log}" if log else ""
     how = (
