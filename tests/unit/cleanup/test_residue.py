@@ -45,8 +45,9 @@ def test_what_is_new_gone_or_different_is_told(residue: ModuleType) -> None:
 def test_what_is_volatile_or_allowed_is_left_out(residue: ModuleType) -> None:
     before: dict[str, dict[str, str]] = {}
     after = {"files": {"/var/log/dpkg.log": "1", "/etc/kubernetes": "1"}, "sysctls": {"kernel.panic": "10"}}
-    assert set(residue.difference(before, after)) == {"files", "sysctls"}
+    assert set(residue.difference(before, after, {})) == {"files", "sysctls"}
     assert residue.difference(before, after, {"sysctls": ["kernel.panic"], "files": ["/etc/kube*"]}) == {}
+    assert set(residue.difference(before, after)) == {"files"}
 
 
 def test_the_probe_speaks_json_on_a_machine_that_has_little() -> None:
