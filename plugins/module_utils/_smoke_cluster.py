@@ -61,11 +61,18 @@ class Cluster:
         """Run a command in a pod; an exit code other than zero is an answer and no error."""
         # Kubectl.run appends its flags, which would land in the pod.
         connection = ("--kubeconfig", self.kubectl.kubeconfig, "--namespace", self.namespace)
-        return Tool.run(self.kubectl, *connection, "exec", pod, "--", *command, check=False, timeout=EXEC_SECONDS)
+        arguments = (*connection, "exec", pod, "--", *command)
+        try:
+            return Tool.run(self.kubectl, *arguments, check=False, timeout=EXEC_SECONDS)
+        except KubesteadError as error:
+            raise KubesteadError(f"no answer within {EXEC_SECONDS:g} s") from error
 
     def logs(self, pod: str) -> str:
         """What a pod has written."""
-        return self.kubectl.run("logs", "--namespace", self.namespace, pod, timeout=EXEC_SECONDS).stdout
+        outcome = self.kubectl.run("logs", "--namespace", self.namespace, pod, check=False, timeout=EXEC_SECONDS)
+        if outcome.rc != 0:
+            raise KubesteadError(last_lines(outcome.stderr, 1))
+        return outcome.stdout
 
     def forward(self, pod: str) -> Forward:
         """A forward to a pod's HTTP port, not opened yet."""
@@ -148,5 +155,7 @@ def fetch(url: str, timeout: float) -> str:
     except urllib.error.HTTPError as error:
         with error:
             return error.read().decode("utf-8", "replace")
+    except urllib.error.URLError as error:
+        raise OSError(str(error.reason)) from error
     except http.client.HTTPException as error:
         raise OSError(f"the answer is no HTTP: {error!r}") from error

@@ -76,7 +76,7 @@ BREAKS: dict[str, tuple[Break, set[str], str]] = {
     "no packets between nodes": (_cut_between_nodes, {"pod-network"}, "context deadline exceeded"),
     "no service address": (_cut_service, {"service"}, "context deadline exceeded"),
     "a closed NodePort": (_close_a_node_port, {"node-port"}, "(control-plane-1): timed out"),
-    "no exec": (_no_exec, {"exec", "dns"}, "unable to upgrade connection"),
+    "no exec": (_no_exec, {"exec"}, "unable to upgrade connection"),
     "no logs": (_no_logs, {"logs"}, "10250: i/o timeout"),
     "no scaling": (_no_scaling, {"scale"}, "InternalError"),
     "a forward that fails": (_one_forward, {"port-forward"}, "error dialing backend"),
