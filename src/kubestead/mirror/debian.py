@@ -37,12 +37,17 @@ fi
 """
 
 
+def distribution() -> str:
+    """The name of this machine's distribution, as os-release has it."""
+    try:
+        return platform.freedesktop_os_release()["ID"]
+    except (OSError, KeyError):
+        return platform.system()
+
+
 def require_debian() -> None:
     """Refuses, with what to do instead, where artefacts cannot be built."""
-    try:
-        name = platform.freedesktop_os_release()["ID"]
-    except (OSError, KeyError):
-        name = platform.system()
+    name = distribution()
     if name != "debian":
         raise MirrorError(
             f"`kubestead mirror build` works on Debian, and this is {name}: images and build tools come from Debian's "

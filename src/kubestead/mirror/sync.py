@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import http.client
-import platform
 import re
 import shutil
 import time
@@ -28,7 +27,8 @@ from kubestead.mirror.store import file_digest, lock, require_space
 _FETCHES = 4
 _TIMEOUT = 60
 _CHUNK = 1 << 20
-_ROOM = 1_500_000_000
+# For each component; the largest images come near it.
+_ROOM = 120_000_000
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Sync:
         wanted = planner.components(names)
         with lock(self._mirror.lock, self._progress.note), process.disk_full_told():
             self._store.sweep()
-            require_space({self._mirror.root: _ROOM})
+            require_space({self._mirror.root: _ROOM * len(wanted)})
             debian.provide(["apt-utils", "gpg", "gpgv", "skopeo"], self._mirror.logs / "prepare.log")
             self._progress.plan({component.name: 0 for component in wanted})
             jobs = [self._job(component) for component in wanted]
@@ -91,7 +91,7 @@ class Sync:
             publish(self._mirror, self._catalogue, entries.values(), self._server(planner))
 
     def _server(self, planner: Planner) -> str | None:
-        if platform.freedesktop_os_release().get("ID") != "debian":
+        if debian.distribution() != "debian":
             return self._mirror.server()
         Build(self._catalogue, self._mirror, self._progress).make([planner.server()])
         return planner.server().key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -88,8 +89,20 @@ class TestRunning:
         headers, manifest = _get(f"{url}/v2/registry.k8s.io/pause/manifests/3.10.2", Accept=accept)
         assert headers["Content-Type"] == accept
         for part in (json.loads(manifest)["config"], *json.loads(manifest)["layers"]):
-            _, blob = _get(f"{url}/v2/registry.k8s.io/pause/blobs/{part['digest']}")
-            assert len(blob) == part["size"]
+            headers, blob = _get(f"{url}/v2/registry.k8s.io/pause/blobs/{part['digest']}")
+            assert f"sha256:{hashlib.sha256(blob).hexdigest()}" == headers["Docker-Content-Digest"] == part["digest"]
+
+    def test_part_of_a_layer_can_be_asked_for(self, url: str) -> None:
+        accept = "application/vnd.oci.image.manifest.v1+json"
+        _, manifest = _get(f"{url}/v2/registry.k8s.io/pause/manifests/3.10.2", Accept=accept)
+        layer = json.loads(manifest)["layers"][0]["digest"]
+        headers, blob = _get(f"{url}/v2/registry.k8s.io/pause/blobs/{layer}", Range="bytes=10-19")
+        assert len(blob) == 10
+        assert headers["Content-Range"].startswith("bytes 10-19/")
+
+    def test_a_blob_that_is_not_there_is_not_found(self, url: str) -> None:
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            _get(f"{url}/v2/registry.k8s.io/pause/blobs/sha256:{'0' * 64}")
 
     def test_nothing_can_be_written(self, url: str) -> None:
         request = urllib.request.Request(f"{url}/v2/registry.k8s.io/pause/blobs/uploads/", method="POST", data=b"")
