@@ -43,12 +43,16 @@ _KUBELET_EVICTION = {"nodefs.available": "10%", "imagefs.available": "15%"}
 
 
 class Kind(t.NamedTuple):
-    """What is always true of a finding: how serious it is, what it is, why it matters and what to do."""
+    """What is always true of a finding: how serious it is, what it is, why it matters and what to do.
+
+    What is not acceptable would fail later in any case, halfway through.
+    """
 
     level: str
     summary: str
     why: str
     remedy: str
+    acceptable: bool = True
 
 
 KINDS: t.Dict[str, Kind] = {
@@ -57,18 +61,21 @@ KINDS: t.Dict[str, Kind] = {
         "The machine did not answer.",
         "A run that leaves a machine out halfway leaves a cluster halfway.",
         "Try `ansible HOST -m ansible.builtin.ping` with the same inventory, or leave the machine out with --limit '!HOST'.",
+        acceptable=False,
     ),
     "not-examined": Kind(
         ERROR,
         "The machine answered, and the look at it failed.",
         "Nothing is known of this machine, so nothing can be promised. Most often its Python is missing or too old.",
         "Install Python 3.9 or newer, or name the right one in ansible_python_interpreter of this host.",
+        acceptable=False,
     ),
     "unsupported-os": Kind(
         ERROR,
         "The operating system is of no family that the roles know.",
         "The roles install packages for the families of Debian and of Red Hat.",
         "Use Debian, Ubuntu, Raspberry Pi OS, or a relative of RHEL.",
+        acceptable=False,
     ),
     "untested-os": Kind(
         WARNING,
@@ -219,6 +226,7 @@ KINDS: t.Dict[str, Kind] = {
         "The control planes of this inventory have different certificate authorities.",
         "They belong to different clusters, and joining them would break one. Nothing is created anew over what exists.",
         "Take those that do not belong here out of the inventory, or reset them: `kubeadm reset --force` on each.",
+        acceptable=False,
     ),
     "foreign-member": Kind(
         ERROR,
@@ -226,12 +234,14 @@ KINDS: t.Dict[str, Kind] = {
         "Joining it here would tear it out of there.",
         "If nothing on it is needed any more: `kubeadm reset --force` on it, then run this again. "
         "If the endpoint of this cluster moved, set cluster_endpoint back.",
+        acceptable=False,
     ),
     "partial": Kind(
         ERROR,
         "The machine holds traces of kubeadm that make no working node, and they are not ours.",
         "They may be somebody's cluster that is just broken, so they are not touched.",
         "If nothing on it is needed any more: `kubeadm reset --force` on it, then run this again.",
+        acceptable=False,
     ),
     "role-changed": Kind(
         ERROR,
@@ -337,9 +347,12 @@ def judge(
             found.extend(check(host))
     for compare in _GROUP_CHECKS:
         found.extend(compare(judged))
-    accepted = {host: set(spec[host].get("cluster_preflight_ignore") or []) for host in order}
-    found = [dataclasses.replace(one, accepted=one.name in accepted.get(one.host, set())) for one in found]
+    found = [dataclasses.replace(one, accepted=_is_accepted(one, spec[one.host])) for one in found]
     return sorted(found, key=lambda one: (order.index(one.host), one.level != ERROR))
+
+
+def _is_accepted(finding: Finding, spec: Spec) -> bool:
+    return KINDS[finding.name].acceptable and finding.name in (spec.get("cluster_preflight_ignore") or [])
 
 
 def report(findings: t.Sequence[Finding], hosts: t.Sequence[str]) -> str:
@@ -356,7 +369,9 @@ def report(findings: t.Sequence[Finding], hosts: t.Sequence[str]) -> str:
     explained = {one.name: one for one in findings if not one.accepted}
     for name, one in explained.items():
         lines += ["", f"{name}: {KINDS[name].summary}", f"  why: {one.why}", f"  do:  {one.remedy}"]
-        if any(other.stops for other in findings if other.name == name):
+        if not KINDS[name].acceptable:
+            lines.append("  It cannot be accepted by cluster_preflight_ignore.")
+        elif any(other.stops for other in findings if other.name == name):
             lines.append(f"  or accept it: cluster_preflight_ignore: [{name}]")
     return "\n".join(lines)
 

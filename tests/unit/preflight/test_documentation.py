@@ -15,7 +15,8 @@ def section(name: str) -> str:
     """What the page says of one finding."""
     kind = KINDS[name]
     remedy = kind.remedy.format(**FIELDS)
-    return f"### {name}\n\n{kind.summary} ({kind.level})\n\n- Why: {kind.why}\n- Do: {remedy}\n"
+    level = kind.level if kind.acceptable else f"{kind.level}, cannot be accepted"
+    return f"### {name}\n\n{kind.summary} ({level})\n\n- Why: {kind.why}\n- Do: {remedy}\n"
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -434,6 +434,19 @@ def test_a_finding_is_accepted_by_its_name_on_its_host(machines: Machines) -> No
     }
 
 
+@pytest.mark.parametrize("case", ["unreachable", "partial", "two clusters"])
+def test_what_would_fail_halfway_cannot_be_accepted(case: str, machines: Machines) -> None:
+    TRIGGERS[case][0](machines)
+    for spec in machines.specs.values():
+        spec["cluster_preflight_ignore"] = list(FINDINGS)
+    findings = machines.judge()
+    assert findings
+    assert all(finding.stops for finding in findings)
+    text = report(findings, list(machines.specs))
+    assert "cannot be accepted" in text
+    assert "or accept it" not in text
+
+
 def test_errors_come_before_warnings_in_the_order_of_the_hosts(machines: Machines) -> None:
     _set(CP, "time synchronized", False)(machines)
     _set(CP, "python", "3.6.8")(machines)
