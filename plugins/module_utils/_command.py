@@ -42,10 +42,12 @@ class Outcome(t.NamedTuple):
 
     def error(self, advice: str = "") -> KubesteadError:
         """The error that quotes this command and what it answered, followed by the advice."""
-        answer = last_lines(self.stderr or self.stdout, 12) or "no output"
-        message = f"`{self.line}` failed with exit code {self.rc}: {answer}"
-        if advice:
-            message = f"{message}\n{advice}"
+        return self.failure(f"failed with exit code {self.rc}", advice)
+
+    def failure(self, how: str, advice: str = "") -> KubesteadError:
+        """The error that says how this command failed, quotes what it answered, and is followed by the advice."""
+        answer = last_lines(self.stderr or self.stdout, 12) or "nothing was printed"
+        message = "\n".join(part for part in (f"`{self.line}` {how}: {answer}", advice) if part)
         return KubesteadError(message, cmd=self.args, rc=self.rc, stdout=self.stdout, stderr=self.stderr)
 
 
@@ -131,14 +133,7 @@ class Tool:
         watch.stop()
         outcome = Outcome([os.path.basename(self.path), *args], rc, stdout, stderr)
         if watch.expired:
-            error = outcome.error(advice)
-            error.message = (
-                f"`{outcome.line}` did not finish within {timeout:g} s and was stopped. Its last words: "
-                + (last_lines(stderr or stdout, 12) or "none")
-            )
-            if advice:
-                error.message = f"{error.message}\n{advice}"
-            raise error
+            raise outcome.failure(f"did not finish within {timeout:g} s and was stopped. Its last words", advice)
         if check and rc != 0:
             raise outcome.error(advice)
         return outcome

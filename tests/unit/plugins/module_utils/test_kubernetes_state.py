@@ -1,0 +1,109 @@
+"""Telling members, interrupted nodes and strangers apart by their files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ansible_collections.kubestead.cluster.plugins.module_utils._kubernetes_state import KubernetesState
+from ansible_collections.kubestead.cluster.plugins.module_utils._lock import MARKER_PATH, Marker
+
+Put = Callable[..., None]
+MANIFESTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Put:
+    def put(*paths: str, text: str = "x") -> None:
+        for path in paths:
+            target = tmp_path / path.lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+
+    return put
+
+
+@pytest.fixture
+def worker(put: Put, recorded: Callable[[str], str]) -> None:
+    put("/etc/kubernetes/kubelet.conf", text=recorded("kubelet.conf"))
+    put("/etc/kubernetes/pki/ca.crt", text=recorded("cluster_ca.pem"))
+    put("/var/lib/kubelet/pki/kubelet-client-current.pem", text=recorded("kubelet_client.pem"))
+
+
+@pytest.fixture
+def control_plane(put: Put, worker: None, recorded: Callable[[str], str]) -> None:
+    put("/etc/kubernetes/admin.conf")
+    put(*(f"/etc/kubernetes/manifests/{name}.yaml" for name in MANIFESTS))
+    put("/etc/kubernetes/manifests/kube-apiserver.yaml", text=recorded("kube-apiserver.yaml"))
+
+
+def test_a_fresh_machine_is_absent(tmp_path: Path) -> None:
+    state = KubernetesState(str(tmp_path))
+    assert (state.stage, state.role, state.traces, state.node_name, state.ca_hash) == ("absent", None, [], None, None)
+    assert state.api_healthy() is None
+
+
+def test_an_own_authority_put_there_before_the_first_run_is_no_trace(tmp_path: Path, put: Put) -> None:
+    put("/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/pki/ca.key")
+    assert KubernetesState(str(tmp_path)).stage == "absent"
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_worker(tmp_path: Path) -> None:
+    state = KubernetesState(str(tmp_path))
+    assert (state.stage, state.role, state.node_name) == ("member", "worker", "control-plane-1")
+    assert state.server == "https://172.29.97.11:6443"
+    assert (state.ca_hash or "").startswith("sha256:")
+
+
+@pytest.mark.usefixtures("control_plane")
+def test_a_control_plane(tmp_path: Path) -> None:
+    state = KubernetesState(str(tmp_path))
+    assert (state.stage, state.role) == ("member", "control_plane")
+    assert state.static_pods == sorted(MANIFESTS)
+
+
+@pytest.mark.usefixtures("control_plane")
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "etc/kubernetes/admin.conf",
+        "etc/kubernetes/manifests/kube-scheduler.yaml",
+        "var/lib/kubelet/pki/kubelet-client-current.pem",
+    ],
+)
+def test_a_control_plane_that_lacks_a_part_is_partial_and_told_how_to_go_on(tmp_path: Path, missing: str) -> None:
+    (tmp_path / missing).unlink()
+    state = KubernetesState(str(tmp_path))
+    assert state.stage == "partial"
+    assert "kubeadm reset --force" in state.recovery()
+    assert "/etc/kubernetes/kubelet.conf" in state.recovery()
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        "/etc/kubernetes/kubelet.conf",
+        "/etc/kubernetes/bootstrap-kubelet.conf",
+        "/etc/kubernetes/manifests/etcd.yaml",
+        "/var/lib/etcd/member/snap/db",
+    ],
+)
+def test_single_traces_are_partial(tmp_path: Path, put: Put, trace: str) -> None:
+    put(trace)
+    assert KubernetesState(str(tmp_path)).stage == "partial"
+
+
+def test_static_pods_of_others_are_no_traces(tmp_path: Path, put: Put) -> None:
+    put("/etc/kubernetes/manifests/kube-vip.yaml")
+    state = KubernetesState(str(tmp_path))
+    assert (state.stage, state.role) == ("absent", None)
+
+
+@pytest.mark.usefixtures("control_plane")
+@pytest.mark.parametrize("operation", ["init", "join"])
+def test_our_mark_makes_it_interrupted_whatever_else_is_there(tmp_path: Path, operation: str) -> None:
+    Marker(str(tmp_path / MARKER_PATH.lstrip("/"))).write(operation)
+    state = KubernetesState(str(tmp_path))
+    assert (state.stage, state.interrupted) == ("interrupted", operation)
