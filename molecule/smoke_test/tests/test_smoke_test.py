@@ -10,7 +10,7 @@ from testinfra.host import Host
 def test_nothing_is_left(kubectl: Callable[[str], Any], host: Host) -> None:
     names = {namespace["metadata"]["name"] for namespace in kubectl("get namespaces")["items"]}
     assert "kubestead-smoke" not in names
-    assert host.run("pgrep -f 'kubectl.*port-forward'").rc != 0
+    assert host.process.filter(comm="kubectl") == []
 
 
 def test_no_container_of_it_is_left(host: Host) -> None:
