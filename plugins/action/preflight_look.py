@@ -24,7 +24,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: t.Optional[str] = None, task_vars: t.Optional[t.Dict[str, t.Any]] = None) -> t.Dict[str, t.Any]:
         """What was seen, or why nothing was; never a failure of the task, since the verdict is spoken over all machines at once."""
         super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec({"spec": {"type": "dict", "required": True}})  # type: ignore[no-untyped-call]
+        _validation, arguments = self.validate_argument_spec({"spec": {"type": "dict", "required": True}})  # type: ignore[no-untyped-call]
         result: t.Dict[str, t.Any] = {"changed": False, "spec": arguments["spec"]}
         before = time.time()
         try:

@@ -22,7 +22,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: t.Optional[str] = None, task_vars: t.Optional[t.Dict[str, t.Any]] = None) -> t.Dict[str, t.Any]:
         """All findings of all hosts; a failure where one of them stops the run."""
         super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec({"looks": {"type": "dict", "required": True}})  # type: ignore[no-untyped-call]
+        _validation, arguments = self.validate_argument_spec({"looks": {"type": "dict", "required": True}})  # type: ignore[no-untyped-call]
         looks = arguments["looks"]
         findings = verdict(looks)
         return {

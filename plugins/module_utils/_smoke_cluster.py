@@ -116,7 +116,7 @@ class Forward:
     def _run(self, namespace: str) -> None:
         # It ends by itself too, should this process be killed before it can end it.
         limited = ["timeout", str(FORWARD_LIFE_SECONDS), self.kubectl.path, "--kubeconfig", self.kubectl.kubeconfig]
-        _, stdout, stderr = self.kubectl.module.run_command(
+        _rc, stdout, stderr = self.kubectl.module.run_command(
             [
                 *limited,
                 "--namespace",
