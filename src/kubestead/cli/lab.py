@@ -17,6 +17,7 @@ from rich.table import Table
 
 from kubestead.lab import Lab, LabError, Status, Wish
 from kubestead.lab.limits import Finding, Level
+from kubestead.lab.plan import WORKERS
 
 if TYPE_CHECKING:
     from kubestead.mirror.progress import Reporter
@@ -59,7 +60,7 @@ def up(
         with _building(console) as progress:
             lab.up_mirror(progress)
         if cluster:
-            _build_cluster(console, lab)
+            _build_cluster(console, lab, _place(inventory))
         else:
             _print_status(console, lab.status())
 
@@ -107,7 +108,12 @@ def doctor(inventory: InventoryOption = None, as_json: JsonOption = False) -> No
             raise typer.Exit(1)
 
 
-def _build_cluster(console: Console, lab: Lab) -> None:
+def _place(inventory: Path | None) -> str:
+    """How the inventory is to be named again, on a line for the user to type."""
+    return f" -i {inventory}" if inventory else ""
+
+
+def _build_cluster(console: Console, lab: Lab, place: str) -> None:
     from kubestead.runs import run_playbook  # slow to import
 
     result = run_playbook("site", lab.plan.inventory, console=console)
@@ -120,8 +126,8 @@ def _build_cluster(console: Console, lab: Lab) -> None:
     for line in (
         f"export KUBECONFIG={kubeconfig}   # then kubectl, helm, … from here",
         f"docker exec -it {lab.name}-{node} kubectl get nodes   # or on a node itself",
-        "kubestead lab up --workers 3   # grow it",
-        "kubestead lab down   # remove it",
+        f"kubestead lab up{place} --workers {len(lab.plan.group(WORKERS)) + 1}   # grow it",
+        f"kubestead lab down{place}   # remove it",
     ):
         console.print(f"  {line}", highlight=False, soft_wrap=True)
 
@@ -169,7 +175,7 @@ def _building(console: Console) -> Iterator[Reporter]:
 @contextmanager
 def _explained(console: Console, inventory: Path | None, *, left_behind: bool = False) -> Iterator[None]:
     """Turn what went wrong into one message, without a traceback, and tell what an unfinished ``up`` leaves."""
-    place = f" -i {inventory}" if inventory else ""
+    place = _place(inventory)
     hint = f"What is there stays: `kubestead lab up{place}` goes on from here, `kubestead lab down{place}` removes it."
     try:
         yield
