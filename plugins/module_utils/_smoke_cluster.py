@@ -57,6 +57,10 @@ class Cluster:
         # Its controller looks at the namespace only after five seconds. Pods that end meanwhile do not cost a second look.
         self.kubectl.run("delete", "--namespace", self.namespace, "daemonset,deployment", "--all", "--wait=false")
 
+    def forget_pods(self) -> None:
+        """Delete the pods from the API server without waiting until their nodes have ended them."""
+        self.kubectl.run("delete", "--namespace", self.namespace, "pods", "--all", "--grace-period=0", "--force")
+
     def execute(self, pod: str, *command: str) -> Outcome:
         """Run a command in a pod; an exit code other than zero is an answer and no error."""
         # Kubectl.run appends its flags, which would land in the pod.

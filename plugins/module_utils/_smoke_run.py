@@ -48,6 +48,8 @@ Probe = t.Callable[[], t.Optional[str]]
 
 START_SECONDS = 90.0
 PROBE_SECONDS = 20.0
+PATIENCE_SECONDS = 20.0
+SCALE_SECONDS = 30.0
 # On a new cluster CoreDNS is still starting.
 DNS_SECONDS = 60.0
 # An agent gives up on another after 5 s, and is to be left the time to say so.
@@ -100,6 +102,8 @@ class ClusterAccess(t.Protocol):
     def scale(self, deployment: str, replicas: int) -> None: ...
 
     def delete_namespace(self) -> None: ...
+
+    def forget_pods(self) -> None: ...
 
     def execute(self, pod: str, *command: str) -> Outcome: ...
 
@@ -393,7 +397,7 @@ class SmokeTest:
             ready = len(ready_pods(self._get("pods"), SCALED))
             return "" if ready >= REPLICAS else f"{ready} of {REPLICAS} pods are ready"
 
-        self._wait("a further pod", look, self._remaining(START_SECONDS))
+        self._wait("a further pod", look, self._remaining(SCALE_SECONDS))
         return f"from 1 to {REPLICAS} pods"
 
     def _clean_up(self) -> str:
@@ -404,13 +408,20 @@ class SmokeTest:
             left = self.cluster.get("namespace", name)
             return f"the namespace {name} is still there" if left else ""
 
-        self._wait("the namespace to be gone", look, self.settings.cleanup_timeout)
+        try:
+            self._wait("the namespace to be gone", look, min(PATIENCE_SECONDS, self.settings.cleanup_timeout))
+        except WaitTimeoutError:
+            # A node that is dead never says that its pods have ended. When it comes back it ends them by itself.
+            self.cluster.forget_pods()
+            self._wait("the namespace to be gone", look, max(self.settings.cleanup_timeout - PATIENCE_SECONDS, 0))
         return f"{name} is gone"
 
     def _diagnose(self) -> None:
         with contextlib.suppress(KubesteadError):
+            self.diagnosis += node_problems(self.cluster.get("nodes"), self.settings.nodes)
             self.diagnosis += pod_troubles(self.cluster.get("pods", "--all-namespaces"))
             self.diagnosis += event_lines(self._get("events"))
+        self.diagnosis = list(dict.fromkeys(self.diagnosis))
 
 
 def _attempt(probe: Probe) -> t.Optional[str]:

@@ -60,6 +60,7 @@ class FakeCluster:
         self.closed: set[str] = set()
         self.broken: dict[str, str] = {}
         self.stuck = False
+        self.dead_pods = False
         self.written: dict[str, str] = {}
         self.before_get: Callable[[FakeCluster], None] = lambda cluster: None
 
@@ -105,6 +106,11 @@ class FakeCluster:
 
     def delete_namespace(self) -> None:
         self._call("delete")
+        if not self.stuck and not self.dead_pods:
+            self.namespaces = []
+
+    def forget_pods(self) -> None:
+        self._call("forget")
         if not self.stuck:
             self.namespaces = []
 

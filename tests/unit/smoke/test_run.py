@@ -191,6 +191,27 @@ def test_deletes_what_an_interrupted_test_left(harness: Harness) -> None:
     assert harness.cluster.calls.count("delete") == 2
 
 
+def test_forgets_pods_whose_node_never_says_that_they_ended(harness: Harness) -> None:
+    harness.cluster.dead_pods = True
+    assert harness.run().ok
+    assert harness.cluster.calls.count("forget") == 1
+
+
+def test_does_not_forget_pods_that_end_by_themselves(harness: Harness) -> None:
+    harness.run()
+    assert "forget" not in harness.cluster.calls
+
+
+def test_says_in_the_end_which_node_died_meanwhile(harness: Harness) -> None:
+    def die(cluster: FakeCluster) -> None:
+        if "scale" in cluster.calls:
+            _not_ready(cluster)
+
+    harness.cluster.before_get = die
+    _close_a_node_port(harness.cluster)
+    assert "\nworker-2 is not Ready (NodeStatusUnknown" in harness.run().message()
+
+
 def test_leaves_a_namespace_alone_that_is_not_its_own(harness: Harness) -> None:
     harness.cluster.namespaces = [{"metadata": {"name": "kubestead-smoke"}}]
     with pytest.raises(KubesteadError, match="is not the smoke test's"):
