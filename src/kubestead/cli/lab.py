@@ -116,7 +116,7 @@ def _place(inventory: Path | None) -> str:
 def _build_cluster(console: Console, lab: Lab, place: str) -> None:
     from kubestead.runs import run_playbook  # slow to import
 
-    result = run_playbook("site", lab.plan.inventory, console=console)
+    result = run_playbook("site", lab.plan.inventory, console=console, records=lab.plan.folder / "runs")
     if not result.ok:
         raise typer.Exit(result.rc)
     _print_status(console, lab.status())
