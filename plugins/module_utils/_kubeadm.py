@@ -34,6 +34,7 @@ _PARTS = frozenset({"init", "patches", "kubelet", "kubelet-check", "control-plan
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _KLOG = re.compile(r"^([IWEF])\d{4} [\d:.]+\s+\d+ (\S+?:\d+\]) ?")
+_STACK_TRACE_ADVICE = "To see the stack trace of this error execute with --v=5 or higher"
 _TROUBLE = re.compile(r"error|fail|fatal|denied|refused|invalid|unable|cannot|panic|exceeded", re.IGNORECASE)
 
 
@@ -118,7 +119,7 @@ class Kubeadm(Tool):
         """Check a configuration file; gives kubeadm's warnings, raises its errors."""
         outcome = self.run("config", "validate", "--config", path, check=False)
         if outcome.rc != 0:
-            said = last_lines(without_secrets(outcome.stderr or outcome.stdout), 12)
+            said = last_lines(without_secrets(outcome.stderr or outcome.stdout).replace(_STACK_TRACE_ADVICE, ""), 12)
             raise KubesteadError(
                 f"kubeadm does not accept its configuration; nothing was changed on this node. It says: {said}\n"
                 "Look at the variables that are merged into it (cluster_kubeadm_*_config, cluster_kubelet_config, "

@@ -11,14 +11,16 @@ import time
 import typing as t
 
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils._etcd import PKI, Etcd, host_of, hosts_of_manifest
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import (
+    ADMIN_CONF,
     Kubeadm,
     PhaseClock,
     explain,
     multi_document,
-    without_secrets,
 )
-from ansible_collections.kubestead.cluster.plugins.module_utils._kubernetes_state import KubernetesState
+from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils._kubernetes_state import KubernetesState, read_text
 from ansible_collections.kubestead.cluster.plugins.module_utils._lock import (
     SECRETS_PATH,
     Marker,
@@ -26,9 +28,13 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._lock import (
     secret_directory,
     write_secret,
 )
+from ansible_collections.kubestead.cluster.plugins.module_utils._node_state import json_or_empty
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
+
+
+_CLIENT_URLS = "kubeadm.kubernetes.io/etcd.advertise-client-urls"
 
 
 class NodeOperation:
@@ -152,18 +158,52 @@ class NodeOperation:
         )
 
     def _clean_up(self) -> None:
-        """Undo what an interrupted attempt left."""
-        had_member = os.path.exists("/etc/kubernetes/manifests/etcd.yaml") and self.state.interrupted == "join"
-        outcome = self.kubeadm.reset(self.cri_socket())
-        said = outcome.stdout + outcome.stderr
-        if had_member and "Failed to remove etcd member" in said:
-            line = next(line for line in said.splitlines() if "Failed to remove etcd member" in line)
-            self.result["warnings"].append(
-                "The interrupted join may have left a stale etcd member, which kubeadm could not remove: "
-                f"{without_secrets(line)} See `kubectl -n kube-system exec etcd-<control plane> -- etcdctl member list` "
-                "(with --cacert, --cert and --key from /etc/kubernetes/pki/etcd), and remove this node's member there."
-            )
-            self.result["stale_member"] = True
+        """Undo what an interrupted attempt left, here and in the cluster."""
+        if self.state.interrupted == "join" and os.path.exists(f"{PKI}/healthcheck-client.key"):
+            self._leave_etcd()
+            self._leave_cluster()
+        self.kubeadm.reset(self.cri_socket())
+
+    def _leave_etcd(self) -> None:
+        """Take this node's member out of etcd.
+
+        kubeadm's reset does so only for a node that the cluster knows already, and deletes the member's data in any
+        case: the member would stay, and count for the majority for ever.
+        """
+        addresses = {interface["local"] for interface in local_addresses(self.module)}
+        hosts = [host for host in self._etcd_hosts() if host not in addresses]
+        if not hosts:
+            return
+        etcd = Etcd(hosts)
+        try:
+            for member in etcd.members():
+                if addresses & set(member.hosts):
+                    etcd.remove(member)
+                    self.result["removed_member"] = member.name or member.id
+        except KubesteadError as error:
+            raise KubesteadError(
+                f"The interrupted join may have left this node's member in etcd, and that cannot be taken back now: {error.message} "
+                "Resetting this node nevertheless could cost etcd its majority. Bring the other control planes' etcd up, then run "
+                "the same again. If they are gone for good, run `kubeadm reset --force` on this node and remove /var/lib/kubestead.",
+                stale_member=True,
+                stage_before=self.result["stage_before"],
+            ) from error
+
+    def _etcd_hosts(self) -> list[str]:
+        """The hosts of etcd's members: those in this node's manifest, and those that the cluster knows of."""
+        hosts = hosts_of_manifest(read_text("/etc/kubernetes/manifests/etcd.yaml") or "")
+        if not hosts and os.path.exists(ADMIN_CONF):
+            pods = Kubectl(self.module, ADMIN_CONF).get("pods", "--namespace=kube-system", "--selector=component=etcd")
+            urls = [pod["metadata"].get("annotations", {}).get(_CLIENT_URLS, "") for pod in pods]
+            hosts = [host_of(url) for url in urls if url]
+        return hosts
+
+    def _leave_cluster(self) -> None:
+        """Delete this node's entry in the cluster, whose name would else be refused for as long as it seems ready."""
+        name = self.state.node_name
+        if name and os.path.exists(ADMIN_CONF):
+            kubectl = Kubectl(self.module, ADMIN_CONF)
+            kubectl.run("delete", "node", name, "--ignore-not-found", "--wait=false", check=False, timeout=60)
 
     def cri_socket(self) -> t.Optional[str]:
         """The socket of the container runtime, where the configuration names one."""
@@ -172,6 +212,12 @@ class NodeOperation:
             if socket:
                 return str(socket)
         return None
+
+
+def local_addresses(module: AnsibleModule) -> list[dict[str, t.Any]]:
+    """The addresses of this machine, as `ip -j address` describes them."""
+    _rc, stdout, _stderr = module.run_command([module.get_bin_path("ip", required=True), "-j", "address", "show"])
+    return [address for link in json_or_empty(stdout) for address in link.get("addr_info", [])]
 
 
 def conclude(module: AnsibleModule, work: t.Callable[[], dict[str, t.Any]]) -> t.NoReturn:

@@ -118,6 +118,7 @@ pod_logs:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import (
     ADMIN_CONF,
     API_VERSION,
@@ -168,8 +169,14 @@ class Init(NodeOperation):
             return False
         kubectl = Kubectl(self.module, ADMIN_CONF)
         addons = [("deployment", "coredns"), ("daemonset", "kube-proxy")]
-        found = [kubectl.get(kind, name, "--namespace=kube-system") for kind, name in addons]
-        complete = all(found) or len(kubectl.get("nodes")) > 1
+        try:
+            found = [kubectl.get(kind, name, "--namespace=kube-system") for kind, name in addons]
+            complete = all(found) or len(kubectl.get("nodes")) > 1
+        except KubesteadError as error:
+            # The administrator gets rights only in the course of init: so early, nobody can have used the cluster.
+            if "(Forbidden)" in error.message:
+                return False
+            raise
         if complete:
             for token in self.kubeadm.tokens(ADMIN_CONF):
                 if token.get("description") == DESCRIPTION:

@@ -132,9 +132,13 @@ node_name:
   description: Name of the node in the cluster.
   returned: success
   type: str
-stale_member:
-  description: True where an interrupted join has left an etcd member that could not be removed. A warning says what to do.
+removed_member:
+  description: The etcd member that an interrupted join had left, and that was taken out of etcd.
   returned: when it is so
+  type: str
+stale_member:
+  description: True where an interrupted join may have left an etcd member that could not be taken out. The message says what to do.
+  returned: on failure, when it is so
   type: bool
 kubelet_log:
   description: The kubelet's last complaints.
@@ -215,25 +219,26 @@ class Join(NodeOperation):
         )
 
     def _complete(self) -> bool:
-        """For a worker nothing is left to do once the kubelet has its own credentials, and a reset would take them.
+        """Whether nothing is left to do, so that a working node is not taken apart.
 
-        The cluster would then refuse the node's name for as long as it believes the old node to be ready.
+        A worker is complete once the kubelet has its own credentials: the cluster would refuse the node's name for as
+        long as it believes the old node to be ready. A control plane is, once it was marked as one, which comes last.
         """
-        if self.module.params["control_plane"] or self.state.role != "worker" or not self.state.is_member:
+        if self.state.role != self.role or not self.state.is_member:
             return False
         self._check_cluster()
+        if self.role == "control_plane" and not self._is_marked():
+            return False
         with contextlib.suppress(FileNotFoundError):
             os.unlink("/etc/kubernetes/bootstrap-kubelet.conf")
         Systemctl(self.module).run("start", "kubelet")
         return True
 
-    def _clean_up(self) -> None:
-        """Also take back the node's entry in the cluster, whose name would else be refused while it seems ready."""
-        if self.state.role == "control_plane" and os.path.exists(ADMIN_CONF) and self.state.node_name:
-            Kubectl(self.module, ADMIN_CONF).run(
-                "delete", "node", self.state.node_name, "--ignore-not-found", "--wait=false", check=False, timeout=60
-            )
-        super()._clean_up()
+    def _is_marked(self) -> bool:
+        if not self.state.api_healthy():
+            return False
+        nodes = Kubectl(self.module, ADMIN_CONF).get("node", str(self.state.node_name))
+        return any("node-role.kubernetes.io/control-plane" in node["metadata"].get("labels", {}) for node in nodes)
 
     def _check_cluster(self) -> None:
         pins = self.module.params["ca_cert_hashes"]

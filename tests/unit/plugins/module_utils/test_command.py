@@ -76,7 +76,7 @@ def test_a_missing_tool_names_its_package() -> None:
 def test_output_that_is_no_json_is_shown() -> None:
     tool = Python(real_module())
     tool._path = sys.executable
-    with pytest.raises(KubesteadError, match="printed something that is not JSON.*hello"):
+    with pytest.raises(KubesteadError, match=r"printed something that is not JSON.*hello"):
         tool.run_json("-c", "print('hello')")
 
 

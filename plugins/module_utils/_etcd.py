@@ -1,0 +1,100 @@
+# Copyright (c) 2026, Kubestead contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Members of an etcd cluster, spoken to through the JSON gateway on etcd's client port."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import ssl
+import typing as t
+import urllib.parse
+
+from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
+
+PKI = "/etc/kubernetes/pki/etcd"
+CLIENT_PORT = 2379
+_INITIAL_CLUSTER = re.compile(r"--initial-cluster=(\S+)")
+
+
+def host_of(url: str) -> str:
+    """The host of a URL, an IPv6 address without its brackets."""
+    return urllib.parse.urlsplit(url).hostname or ""
+
+
+def hosts_of_manifest(manifest: str) -> list[str]:
+    """The hosts of all members that kubeadm wrote into etcd's manifest."""
+    match = _INITIAL_CLUSTER.search(manifest)
+    pairs = match.group(1).split(",") if match else []
+    return [host for host in (host_of(pair.partition("=")[2]) for pair in pairs) if host]
+
+
+class Member(t.NamedTuple):
+    """A member of the cluster; name is empty until it has started for the first time."""
+
+    id: str
+    name: str
+    hosts: t.Tuple[str, ...]
+    learner: bool
+
+
+def parse_members(answer: t.Mapping[str, t.Any]) -> list[Member]:
+    """The members in the gateway's answer."""
+    return [
+        Member(
+            str(member["ID"]),
+            member.get("name", ""),
+            tuple(host_of(url) for url in member.get("peerURLs", [])),
+            bool(member.get("isLearner")),
+        )
+        for member in answer.get("members", [])
+    ]
+
+
+class Etcd:
+    """An etcd cluster, through the first of its members that answers, with the certificates that kubeadm made."""
+
+    def __init__(self, hosts: t.Sequence[str], pki: str = PKI, timeout: float = 10) -> None:
+        self.hosts = list(hosts)
+        self.pki = pki
+        self.timeout = timeout
+
+    def members(self) -> list[Member]:
+        """All members; needs a cluster that has its majority."""
+        return parse_members(self._ask("/v3/cluster/member/list", {}))
+
+    def remove(self, member: Member) -> None:
+        """Take a member out of the cluster."""
+        self._ask("/v3/cluster/member/remove", {"ID": member.id})
+
+    def _ask(self, path: str, question: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        failures = []
+        for host in self.hosts:
+            answer = self._try(host, path, question, failures)
+            if answer is not None:
+                return answer
+        raise KubesteadError("No member of etcd answers: " + ("; ".join(failures) or "none is known") + ".")
+
+    def _try(self, host: str, path: str, question: t.Any, failures: list[str]) -> t.Optional[dict[str, t.Any]]:
+        connection = http.client.HTTPSConnection(host, CLIENT_PORT, timeout=self.timeout, context=self._tls())
+        try:
+            connection.request("POST", path, json.dumps(question), {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            text = response.read().decode("utf-8", "replace")
+            if response.status == 200:
+                return t.cast("dict[str, t.Any]", json.loads(text))
+            failures.append(f"{host} says {text.strip()[:300]} (status {response.status})")
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            failures.append(f"{host}: {error}")
+        finally:
+            connection.close()
+        return None
+
+    def _tls(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=f"{self.pki}/ca.crt")
+        context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
+        context.load_cert_chain(f"{self.pki}/healthcheck-client.crt", f"{self.pki}/healthcheck-client.key")
+        return context
