@@ -32,3 +32,7 @@ def test_the_images_are_there_before_kubeadm_wants_them(name: str, images: set[s
 
 def test_a_worker_does_not_carry_a_control_planes_images(name: str, images: set[str], release: dict[str, Any]) -> None:
     assert (release["images"]["etcd"] in images) == name.startswith("control-plane")
+
+
+def test_the_kubelet_starts_at_boot(host: Host) -> None:
+    assert host.service("kubelet").is_enabled

@@ -56,4 +56,9 @@ def test_a_worker_holds_no_admin_kubeconfig_and_no_private_key_of_the_cluster(ho
 
 @pytest.mark.usefixtures("on_worker")
 def test_no_marker_and_no_join_configuration_is_left(host: Host) -> None:
-    assert host.check_output("find /var/lib/kubestead /run /tmp -name '*in-progress*' -o -name '*join*.yaml'") == ""
+    assert (
+        host.check_output(
+            "find /var/lib /run /tmp -maxdepth 3 -name 'in-progress.json' -o -maxdepth 3 -name '*join*.yaml'"
+        )
+        == ""
+    )
