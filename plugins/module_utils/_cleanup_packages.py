@@ -161,6 +161,7 @@ class PackagesCleanup:
             self.machine.take(f"package {name}", lambda: None)
         if not self.machine.module.check_mode:
             self._purge(installed)
+            self._unlink_units()
 
     def _purge(self, installed: t.Sequence[str]) -> None:
         def attempt() -> Outcome:
@@ -172,6 +173,13 @@ class PackagesCleanup:
         outcome = wait_for(attempt, done, "another package manager to finish", timeout=120, interval=2.0)
         if outcome.rc != 0:
             raise outcome.error("Settle what the package manager complains of, and run the same again.")
+
+    def _unlink_units(self) -> None:
+        """A unit that somebody masked could not be disabled, and its package may not have done it either."""
+        for unit in ("kubelet.service", "containerd.service"):
+            for path in self.machine.glob(f"/etc/systemd/system/*.wants/{unit}"):
+                if not os.path.exists(self.machine.path(path)):
+                    os.unlink(self.machine.path(path))
 
     def _clean_apt(self) -> None:
         sources = self.machine.glob("/etc/apt/sources.list.d/*")

@@ -35,6 +35,18 @@ def test_packages_go_together_held_or_not(machine: Callable[..., Machine]) -> No
     assert here.removed[: len(NAMES)] == [f"package {name}" for name in NAMES]
 
 
+def test_units_that_point_nowhere_are_not_left(
+    machine: Callable[..., Machine], write: Callable[[str, str], Path], root: Path
+) -> None:
+    write("/lib/systemd/system/kubelet.service", "")
+    wants = root / "etc/systemd/system/multi-user.target.wants"
+    wants.mkdir(parents=True)
+    for name in ("containerd", "kubelet"):
+        (wants / f"{name}.service").symlink_to(root / f"lib/systemd/system/{name}.service")
+    PackagesCleanup(machine(dpkg(NAMES)), NAMES).clean()
+    assert [path.name for path in wants.iterdir()] == ["kubelet.service"]
+
+
 def test_where_nothing_is_installed_nothing_is_run(machine: Callable[..., Machine]) -> None:
     here = machine(dpkg([]))
     PackagesCleanup(here, NAMES).clean()
