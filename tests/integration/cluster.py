@@ -82,14 +82,19 @@ class Cluster:
         }
         return Run(process.returncode, output, recap)
 
-    def play_and_kill(self, playbook: str, mark: str, after: float = 0.0) -> bool:
-        """Kill the controller's processes `after` seconds from the line that holds the mark. False where it never came."""
+    def play_and_kill(self, playbook: str, mark: str, after: float, kubeadm: bool) -> bool:
+        """Kill the controller's processes, and kubeadm's on request, `after` seconds from the line that holds the mark.
+
+        False where the line never came.
+        """
         process = self.start(playbook)
         assert process.stdout is not None
         seen = any(mark in line for line in process.stdout)
         if seen:
             time.sleep(after)
             os.killpg(process.pid, signal.SIGKILL)
+            for node in self.nodes if kubeadm else ():
+                self.host(node).run("pkill -KILL -x kubeadm")
         process.stdout.close()
         process.wait(timeout=60)
         return seen
