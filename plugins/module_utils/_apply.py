@@ -148,7 +148,8 @@ class Applier:
         before = self._existing(wanted)
         namespaces = {thing["metadata"].get("namespace") or "default" for thing in wanted}
         present = {thing["metadata"]["name"] for thing in self.kubectl.get("namespace", *sorted(namespaces))}
-        ready, early = [], []
+        ready: list[Object] = []
+        early: list[Object] = []
         for thing in wanted:
             placed = (thing["metadata"].get("namespace") or "default") in present
             (ready if placed and self._is_served(thing) else early).append(thing)

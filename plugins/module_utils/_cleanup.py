@@ -120,9 +120,12 @@ class Machine:
     def take_files(self, paths: t.Sequence[str], what: str) -> None:
         """Let several files go under one heading."""
         if paths:
-            self.take(
-                f"{several(len(paths), 'file')} of {what}", lambda: [os.unlink(self.path(path)) for path in paths]
-            )
+
+            def act() -> None:
+                for path in paths:
+                    os.unlink(self.path(path))
+
+            self.take(f"{several(len(paths), 'file')} of {what}", act)
 
     def rewrite(self, path: str, text: str, what: str) -> None:
         """Give a file another content, and keep its owner and mode; files that cannot be renamed over are written in place."""

@@ -31,7 +31,7 @@ _IPVS_LINE = re.compile(r"^(TCP|UDP|SCTP)\s+([0-9A-F]{8}|\[[0-9a-f:]+\]):([0-9A-
 
 def pod_links(links: t.Iterable[Link]) -> list[str]:
     """Names of the links, as `ip -json -details link` lists them, that a pod network made; those on its bridge come first."""
-    own = []
+    own: list[str] = []
     for link in links:
         kind = link.get("linkinfo", {}).get("info_kind", "")
         if kind == "veth" and link.get("master") == _POD_BRIDGE:

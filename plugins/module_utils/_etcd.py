@@ -71,7 +71,7 @@ class Etcd:
         self._ask("/v3/cluster/member/remove", {"ID": member.id})
 
     def _ask(self, path: str, question: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-        failures = []
+        failures: list[str] = []
         for host in self.hosts:
             answer = self._try(host, path, question, failures)
             if answer is not None:

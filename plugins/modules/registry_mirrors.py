@@ -107,7 +107,9 @@ def main() -> None:
     folder: str = module.params["path"]
     wanted = {registry: hosts_toml(registry, urls) for registry, urls in module.params["mirrors"].items()}
     found = present(folder)
-    before = {registry: found.get(registry) or read(os.path.join(folder, registry, "hosts.toml")) for registry in wanted}
+    before = {
+        registry: found.get(registry) or read(os.path.join(folder, registry, "hosts.toml")) for registry in wanted
+    }
     before.update(found)
     changed = sorted(registry for registry in before if before[registry] != wanted.get(registry, ""))
     if not module.check_mode:
