@@ -146,12 +146,13 @@ class Applier:
     def _predict(self, wanted: list[Object]) -> list[Change]:
         """What an apply would do, by a dry run on the server as far as the server can do one."""
         before = self._existing(wanted)
-        namespaces = {thing["metadata"].get("namespace") or "default" for thing in wanted}
+        namespaces = {thing["metadata"]["namespace"] for thing in wanted if thing["metadata"].get("namespace")}
         present = {thing["metadata"]["name"] for thing in self.kubectl.get("namespace", *sorted(namespaces))}
         ready: list[Object] = []
         early: list[Object] = []
         for thing in wanted:
-            placed = (thing["metadata"].get("namespace") or "default") in present
+            namespace = thing["metadata"].get("namespace")
+            placed = not namespace or namespace in present
             (ready if placed and self._is_served(thing) else early).append(thing)
         changes = [
             self._change(before.get(Identity.of(thing)), thing)

@@ -72,16 +72,21 @@ def secret_directory(parent: str = SECRETS_PATH) -> t.Iterator[str]:
 
     Use it under node_lock: what a killed predecessor has left there is removed first.
     """
-    shutil.rmtree(parent, ignore_errors=True)
+    forget_secrets(parent)
     os.makedirs(parent, mode=0o700)
     directory = tempfile.mkdtemp(dir=parent)
     previous = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
     try:
         yield directory
     finally:
-        shutil.rmtree(parent, ignore_errors=True)
+        forget_secrets(parent)
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def forget_secrets(parent: str = SECRETS_PATH) -> None:
+    """Remove what a killed predecessor has left. Use it under node_lock."""
+    shutil.rmtree(parent, ignore_errors=True)
 
 
 def _stop(number: int, _frame: t.Any) -> t.NoReturn:

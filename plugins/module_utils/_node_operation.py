@@ -24,6 +24,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._kubernetes_stat
 from ansible_collections.kubestead.cluster.plugins.module_utils._lock import (
     SECRETS_PATH,
     Marker,
+    forget_secrets,
     node_lock,
     secret_directory,
     write_secret,
@@ -68,6 +69,7 @@ class NodeOperation:
         if self.module.check_mode:
             return self._predict()
         with node_lock(timeout) as lock:
+            forget_secrets()
             # Whoever held the lock may have done our work.
             if self._settled():
                 return self.result

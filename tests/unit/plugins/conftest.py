@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-RECORDED = Path(__file__).parent / "recorded"
+RECORDED = Path(__file__).parent / "module_utils" / "recorded"
 
 
 class FakeModule:
