@@ -169,16 +169,12 @@ class Artefacts(_Model):
 
 
 class Release(_Model):
-    """What a cluster of one Kubernetes minor is made of.
-
-    ``replacements`` are versions of Kubernetes' own libraries that stand in for those the module proxy lacks.
-    """
+    """What a cluster of one Kubernetes minor is made of."""
 
     kubernetes: str
     packages: dict[str, str]
     images: dict[str, str]
     sources: dict[str, str]
-    replacements: dict[str, str] = Field(default_factory=dict)
 
     def render(self, template: str, **more: str) -> str:
         """The template with the release's versions in it."""

@@ -157,8 +157,6 @@ class Planner:
                 "local_replacements": self._release.render(recipe.local_replacements or ""),
                 "variables": {key: self._release.render(value) for key, value in recipe.variables.items()},
             }
-            if recipe.local_replacements and self._release.replacements:
-                content["replacements"] = {**recipe.replacements, **self._release.replacements}
             self._steps["module", name] = Step(
                 "module",
                 f"go-{name}",

@@ -31,13 +31,6 @@ def test_the_kubernetes_recipe_has_its_versions_filled_in(catalogue: Catalogue) 
     assert recipe["variables"]["k8s.io/component-base/version.gitMinor"] == "36"
 
 
-def test_a_release_replaces_libraries_that_the_proxy_lacks(catalogue: Catalogue) -> None:
-    (older,) = _planner(catalogue, "1.35").components(["kubelet"])
-    assert older.step.inputs["kubernetes"].recipe["replacements"]["k8s.io/mount-utils"] == "v0.35.4"
-    (containerd,) = _planner(catalogue, "1.35").components(["containerd.io"])
-    assert not containerd.step.inputs["containerd"].recipe.get("replacements")
-
-
 def test_images_without_a_base_have_no_base_input(catalogue: Catalogue) -> None:
     apiserver, proxy = _planner(catalogue).components(["kube-apiserver", "kube-proxy"])
     assert list(apiserver.step.inputs) == ["kubernetes"]
