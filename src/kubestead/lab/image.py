@@ -24,7 +24,18 @@ from kubestead.lab.machine import Machine
 SUITE = "bookworm"
 UPSTREAM_BASE = "debian:12"
 PACKAGES = (
-    *("systemd", "systemd-sysv", "dbus", "openssh-server", "python3", "python3-apt", "apt", "ca-certificates", "curl", "gpg"),
+    *(
+        "systemd",
+        "systemd-sysv",
+        "dbus",
+        "openssh-server",
+        "python3",
+        "python3-apt",
+        "apt",
+        "ca-certificates",
+        "curl",
+        "gpg",
+    ),
     *("iproute2", "iputils-ping", "iptables", "nftables", "ebtables", "ipset", "conntrack", "socat", "ethtool"),
     *("procps", "kmod", "netbase", "util-linux"),
 )

@@ -298,7 +298,7 @@ TRIGGERS: dict[str, tuple[Callable[[Machines], None], set[tuple[str, str, str]]]
     "another node name": (_all(AUTHORITY, _member(WORKER, node_name="w1")), {(WORKER, "node-renamed", "error")}),
     "sick API server": (_member(CP, api_healthy=False), {(CP, "api-unhealthy", "warning")}),
     "newer packages": (_set(WORKER, "packages kubelet", "1.37.1-1.1"), {(WORKER, "kubernetes-newer", "error")}),
-    "another minor runs": (_member(CP, kubelet_version="1.35.6"), {(CP, "kubernetes-older", "error")}),
+    "another minor runs": (_member(CP, kubelet_version="1.35.8"), {(CP, "kubernetes-older", "error")}),
     "another patch runs": (_member(CP, kubelet_version="1.36.3"), {(CP, "kubernetes-older", "warning")}),
     "an address of others": (_set(WORKER, "interfaces", []), {(WORKER, "address-missing", "error")}),
     "a container without privileges": (
@@ -368,7 +368,7 @@ CALM: dict[str, Callable[[Machines], None]] = {
             },
         ),
     ),
-    "older packages on no node yet": _set(WORKER, "packages kubelet", "1.35.6-1.1"),
+    "older packages on no node yet": _set(WORKER, "packages kubelet", "1.35.8-1.1"),
     "a further control plane without authority": _all(Machines.add_control_plane, _member(CP)),
     "its own address behind translation": _all(
         _wish("ansible_host", "host.example"), _wish("cluster_node_address", "")

@@ -25,7 +25,7 @@ from ansible_collections.kubestead.cluster.plugins.plugin_utils._inventory impor
 
 ROOT = Path(__file__).parents[3]
 SUPPORTED = Supported(
-    {"1.35": "1.35.6", "1.36": "1.36.4", "1.37": "1.37.1"},
+    {"1.35": "1.35.8", "1.36": "1.36.4", "1.37": "1.37.1"},
     {"memory": "too little", "swap": "is on", "cpus": "too few"},
     {
         "1.36": {
