@@ -51,7 +51,7 @@ class Applier:
             )
         wanted = self._wanted()
         if self.params["state"] == "absent":
-            return self._result(self._delete([thing for _, thing in self._existing(wanted).items()]))
+            return self._result(self._delete(list(self._existing(wanted).values())))
         changes = self._predict(wanted) if self.module.check_mode else self._apply(wanted)
         if self.params["prune"]:
             changes += self._prune(wanted)

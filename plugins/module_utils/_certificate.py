@@ -122,7 +122,7 @@ def authorities_of_server(server: str, timeout: float) -> str:
 
     Nothing of it is trusted yet, but the server's own certificate must be signed by what it names.
     """
-    host, _, port = server.rpartition(":")
+    host, _colon, port = server.rpartition(":")
     if not host or not port.isdigit():
         raise KubesteadError(
             f"{server!r} is not an API server's address. Write host and port, as api.example.org:6443."

@@ -176,7 +176,7 @@ class _Watch:
             # run_command shows output only once the command has ended, so its pipe is swapped for one that we feed.
             read_end, write_end = os.pipe()
             source, process.stdout = process.stdout, os.fdopen(read_end, "rb")
-            self._reader = threading.Thread(target=self._forward, args=(source, write_end), daemon=True)
+            self._reader = threading.Thread(target=_forward, args=(source, write_end, self.on_line), daemon=True)
             self._reader.start()
 
     def stop(self) -> None:
@@ -189,9 +189,9 @@ class _Watch:
         self.expired = True
         process.kill()
 
-    def _forward(self, source: t.IO[bytes], write_end: int) -> None:
-        assert self.on_line is not None
-        with source, os.fdopen(write_end, "wb", buffering=0) as target:
-            for line in iter(source.readline, b""):
-                self.on_line(line.decode("utf-8", "replace").rstrip("\n"), time.monotonic())
-                target.write(line)
+
+def _forward(source: t.IO[bytes], write_end: int, on_line: t.Callable[[str, float], None]) -> None:
+    with source, os.fdopen(write_end, "wb", buffering=0) as target:
+        for line in iter(source.readline, b""):
+            on_line(line.decode("utf-8", "replace").rstrip("\n"), time.monotonic())
+            target.write(line)

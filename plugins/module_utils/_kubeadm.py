@@ -51,7 +51,7 @@ def seconds(duration: str) -> float:
 def new_token() -> str:
     """A random bootstrap token, from the system's source of randomness."""
     alphabet = string.ascii_lowercase + string.digits
-    return ".".join("".join(secrets.choice(alphabet) for _ in range(length)) for length in (6, 16))
+    return ".".join("".join(secrets.choice(alphabet) for _position in range(length)) for length in (6, 16))
 
 
 def without_secrets(text: str) -> str:
@@ -99,7 +99,7 @@ class PhaseClock:
     def phases(self, end: float) -> list[dict[str, t.Any]]:
         """Name and seconds of each phase, in the order in which they began; a phase that came back is counted once."""
         spent: dict[str, float] = {}
-        moments = [moment for _, moment in self._started[1:]] + [end]
+        moments = [*(moment for _name, moment in self._started[1:]), end]
         for (name, moment), following in zip(self._started, moments):
             spent[name] = spent.get(name, 0.0) + following - moment
         return [{"name": name, "seconds": round(value, 2)} for name, value in spent.items()]

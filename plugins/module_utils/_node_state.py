@@ -337,7 +337,7 @@ class NodeState:
         else:
             listing_rpm = self.run("rpm", "-qa", "--queryformat", "%{NAME}\t%{VERSION}-%{RELEASE}\n") or ""
             for line in listing_rpm.splitlines():
-                name, _, version = line.partition("\t")
+                name, _tab, version = line.partition("\t")
                 if name in versions:
                     versions[name] = version
             held = version_locked(self._read("/etc/dnf/plugins/versionlock.list") or "", PACKAGES)
@@ -424,14 +424,14 @@ def default_address(route: t.Mapping[str, t.Any], interfaces: t.Iterable[t.Mappi
 def parse_os_release(text: str) -> dict[str, str]:
     """The assignments of an os-release file."""
     pairs = (line.partition("=") for line in text.splitlines() if "=" in line and not line.lstrip().startswith("#"))
-    return {key.strip(): value.strip().strip("\"'") for key, _, value in pairs}
+    return {key.strip(): value.strip().strip("\"'") for key, _equals, value in pairs}
 
 
 def parse_units(text: str) -> dict[str, dict[str, str]]:
     """Properties by unit name (without .service) from what `systemctl show` prints for several units."""
     units = {}
     for block in text.split("\n\n"):
-        properties = {key: value for key, _, value in (line.partition("=") for line in block.splitlines())}
+        properties = {key: value for key, _equals, value in (line.partition("=") for line in block.splitlines())}
         name = properties.get("Id", "")
         if name.endswith(".service"):
             units[name[: -len(".service")]] = properties

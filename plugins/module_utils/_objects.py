@@ -57,7 +57,7 @@ class Identity(t.NamedTuple):
 
 def group_of(thing: Object) -> str:
     """The API group of an object, empty for the core group."""
-    group, slash, _ = str(thing.get("apiVersion", "")).partition("/")
+    group, slash, _version = str(thing.get("apiVersion", "")).partition("/")
     return group if slash else ""
 
 
