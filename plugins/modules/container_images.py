@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: container_images
-author: Kubestead contributors
+author: Kubestead contributors (@kubestead)
 version_added: 0.1.0
 short_description: Images that a node has before it needs them
 description:

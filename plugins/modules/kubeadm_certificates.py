@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubeadm_certificates
-author: Kubestead contributors
+author: Kubestead contributors (@kubestead)
 version_added: 0.1.0
 short_description: The control plane's certificates, lent to a joining control plane
 description:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: registry_mirrors
-author: Kubestead contributors
+author: Kubestead contributors (@kubestead)
 version_added: 0.1.0
 short_description: Where containerd asks for the images of each registry
 description:
