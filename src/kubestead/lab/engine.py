@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kubestead import paths
-from kubestead.lab import host, processes
+from kubestead import paths, processes
+from kubestead.lab import host
 from kubestead.lab.commands import CommandError, run
 from kubestead.lab.errors import LabError
 from kubestead.lab.files import lock

@@ -16,8 +16,8 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kubestead import paths
-from kubestead.lab import engine, host, image, limits, machine, mirror, plan, processes
+from kubestead import paths, processes
+from kubestead.lab import connections, engine, host, image, limits, machine, mirror, plan
 from kubestead.lab.commands import CommandError, run
 from kubestead.lab.engine import Docker, Engine
 from kubestead.lab.errors import LabError
@@ -160,7 +160,7 @@ class Lab:
             if missing:
                 self.say(f"starting {', '.join(node.name for node in missing)}")
             # Connections that Ansible keeps open to machines that are no more would fail its next run.
-            processes.end(processes.ssh_masters([node.address for node in missing]))
+            processes.end(connections.ssh_masters([node.address for node in missing]))
             arguments = limits.node_arguments(situation)
             with ThreadPoolExecutor(PARALLEL) as pool:
                 list(pool.map(lambda node: self._start(node, containers, arguments, key, tag), missing))
@@ -335,7 +335,7 @@ class Lab:
             if mirror.stop(self.source.folder):
                 removed.append("mirror server")
             if self._engine_for_down() is not None:
-                masters = processes.ssh_masters([node.address for node in self._known_nodes()])
+                masters = connections.ssh_masters([node.address for node in self._known_nodes()])
                 if masters:
                     processes.end(masters)
                     removed.append(f"{len(masters)} SSH connections")
@@ -447,7 +447,7 @@ class Lab:
     def restart_node(self, node: str) -> None:
         """Reboot a node, and wait until it answers again."""
         restarted = next(entry for entry in self.plan.nodes if entry.name == node)
-        processes.end(processes.ssh_masters([restarted.address]))
+        processes.end(connections.ssh_masters([restarted.address]))
         self.docker("restart", "--time", "30", self.plan.container(restarted))
         self._ready(restarted)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
+from kubestead.processes import descendants, end
 from kubestead.runs import report
 from kubestead.runs.playbooks import (
     PlaybookError,
@@ -167,6 +168,14 @@ def _run(
         "ANSIBLE_LOCAL_TEMP": str(temporary),
         "PATH": f"{executables()}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
     }
+    orphans: set[int] = set()
+
+    def cancelled() -> bool:
+        # ansible-runner kills Ansible's process group, but Ansible's workers have groups of their own.
+        if stopped():
+            orphans.update(descendants(os.getpid()))
+        return stopped()
+
     runner = run(
         private_data_dir=str(directory),
         project_dir=str(Path.cwd()),
@@ -175,10 +184,11 @@ def _run(
         cmdline=shlex.join(options),
         envvars=environment,
         event_handler=handle,
-        cancel_callback=stopped,
+        cancel_callback=cancelled,
         quiet=True,
         suppress_env_files=True,
     )
+    end(orphans)
     return int(runner.rc)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kubestead.lab import engine
+from kubestead.lab import connections, engine
 from kubestead.lab.machine import Machine, Resolvers
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -25,6 +25,7 @@ def recorded() -> Callable[[str], str]:
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Cache, state and engine of its own for each test: none may touch a lab that runs here."""
     monkeypatch.setattr(engine, "RUN", tmp_path / "run")
+    monkeypatch.setattr(connections, "ssh_masters", lambda addresses: [])
     monkeypatch.setattr(engine, "start", lambda docker: pytest.fail("a test started an engine"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))

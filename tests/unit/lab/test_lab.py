@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from kubestead import processes
 from kubestead.cli.lab import app
-from kubestead.lab import Lab, LabError, Wish, engine, footprint, mirror, processes
+from kubestead.lab import Lab, LabError, Wish, connections, engine, footprint, mirror
 from kubestead.lab.files import lock, write_atomically
 from kubestead.lab.lab import overlapping_route
 from kubestead.lab.plan import lab_folder
@@ -195,8 +196,8 @@ def test_a_network_in_use_is_noticed_before_docker_takes_it() -> None:
 
 def test_only_connections_to_the_nodes_are_the_labs() -> None:
     table = (RECORDED / "tcp.txt").read_text()
-    assert processes.tcp_sockets(table, ["172.29.96.21", "172.29.96.22"]) == {"265194"}
-    assert processes.tcp_sockets(table, ["172.29.96.1"]) == set()
+    assert connections.tcp_sockets(table, ["172.29.96.21", "172.29.96.22"]) == {"265194"}
+    assert connections.tcp_sockets(table, ["172.29.96.1"]) == set()
 
 
 def test_a_process_that_is_asked_to_end_does() -> None:

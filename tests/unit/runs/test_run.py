@@ -123,3 +123,5 @@ def test_a_stopped_run_ends_ansible_and_says_so(place: Path) -> None:
     (record,) = (place / "state" / "kubestead" / "runs").iterdir()
     assert json.loads((record / "run.json").read_text())["rc"] == 130
     assert not (record / "runner").exists()
+    processes = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not [line for line in processes if str(place).encode() in line], "Ansible's workers go on"

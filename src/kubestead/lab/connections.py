@@ -1,44 +1,10 @@
-"""Processes that would outlive the nodes: the connections that SSH shares."""
+"""The connections that SSH shares, which would outlive the nodes."""
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import time
 from collections.abc import Collection
 from pathlib import Path
-
-from kubestead.lab.errors import LabError
-
-STOP_TIMEOUT = 20
-
-
-def end(pids: Collection[int]) -> None:
-    """Ask processes to end and wait for it; those that do not are killed."""
-    alive = {pid: mark for pid in pids if (mark := started(pid))}
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in alive:
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                continue
-        deadline = time.monotonic() + STOP_TIMEOUT
-        while alive and time.monotonic() < deadline:
-            alive = {pid: mark for pid, mark in alive.items() if started(pid) == mark}
-            time.sleep(0.05)
-        if not alive:
-            return
-    raise LabError(f"Processes that do not end: {', '.join(map(str, alive))}")
-
-
-def started(pid: int) -> str:
-    """When a process started, in the kernel's ticks; empty where it has ended. Only together with it is a number unique."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] == "Z" else fields[19]
 
 
 def ssh_masters(addresses: Collection[str]) -> list[int]:
