@@ -99,7 +99,7 @@ def test_lines_are_told_while_the_command_runs(tmp_path: Path) -> None:
     )
     before = time.monotonic()
     outcome = run(code, on_line=on_line, timeout=30)
-    assert [line for line, _ in told] == ["first", "second"]
+    assert [line for line, dummy in told] == ["first", "second"]
     assert outcome.stdout == "first\nsecond\n"
     assert before <= told[0][1] <= told[1][1] <= time.monotonic()
 

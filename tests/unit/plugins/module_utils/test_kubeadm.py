@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.kubestead.cluster.plugins.module_utils import _kubeadm as kubeadm
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
 
-NOW = datetime.datetime(2026, 11, 21, 6, 24, 48, tzinfo=datetime.UTC)
+NOW = datetime.datetime.fromisoformat("2026-11-21T06:24:48+00:00")
 PIN = "sha256:" + "ab" * 32
 
 

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.modules.kubeadm_token import Tokens
 
-NOW = datetime.datetime(2026, 11, 21, 6, 24, 48, tzinfo=datetime.UTC)
+NOW = datetime.datetime.fromisoformat("2026-11-21T06:24:48+00:00")
 GROUPS = ["system:bootstrappers:kubeadm:default-node-token"]
 SECRET = "fedcba9876543210"
 
