@@ -20,6 +20,8 @@ PORT = 8080
 SERVICE_PORT = 80
 REPLICAS = 2
 _NO_PODS = ("NoSchedule", "NoExecute")
+# They follow the node's conditions a moment late, also when it has just become ready.
+_PASSING_TAINTS = tuple(f"node.kubernetes.io/{state}" for state in ("not-ready", "unreachable", "network-unavailable"))
 
 PASSED = "passed"
 FAILED = "failed"
@@ -134,17 +136,19 @@ def node_problems(nodes: t.Sequence[Object], wanted: t.Sequence[str]) -> t.List[
 
 
 def schedulable(nodes: t.Sequence[Object], wanted: t.Sequence[str]) -> t.List[str]:
-    """The wanted nodes, or all where none are named, that take ordinary pods."""
-    names = [node["metadata"]["name"] for node in nodes if not repels(node)]
+    """The wanted nodes, or all where none are named, that are ready and take ordinary pods."""
+    ready = [node for node in nodes if _condition(node, "Ready").get("status") == "True"]
+    names = [node["metadata"]["name"] for node in ready if not repels(node)]
     return [name for name in names if not wanted or name in wanted]
 
 
 def repels(node: Object) -> str:
-    """What keeps ordinary pods off a node; empty where nothing does."""
+    """What keeps ordinary pods off a node for good; empty where nothing does."""
     if node["spec"].get("unschedulable"):
         return "cordoned"
     taints = [taint for taint in node["spec"].get("taints") or [] if taint["effect"] in _NO_PODS]
-    return ", ".join(f"{taint['key']}:{taint['effect']}" for taint in taints)
+    lasting = [taint for taint in taints if taint["key"] not in _PASSING_TAINTS]
+    return ", ".join(f"{taint['key']}:{taint['effect']}" for taint in lasting)
 
 
 def node_addresses(nodes: t.Sequence[Object], wanted: t.Sequence[str]) -> t.Dict[str, str]:

@@ -50,15 +50,20 @@ def test_a_node_without_conditions_is_not_ready() -> None:
         ({"unschedulable": True}, "cordoned"),
         ({"taints": [{"key": "gpu", "effect": "NoSchedule"}]}, "gpu:NoSchedule"),
         ({"taints": [{"key": "gpu", "effect": "PreferNoSchedule"}]}, ""),
+        ({"taints": [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]}, ""),
         (
-            {"taints": [{"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"}]},
-            "node.kubernetes.io/unreachable:NoExecute",
+            {"taints": [{"key": "node.kubernetes.io/disk-pressure", "effect": "NoSchedule"}]},
+            "node.kubernetes.io/disk-pressure:NoSchedule",
         ),
     ],
 )
 def test_what_keeps_pods_off_a_node(spec: dict[str, Any], reason: str) -> None:
     assert repels(_node("a", **spec)) == reason
     assert schedulable([_node("a", **spec)], []) == ([] if reason else ["a"])
+
+
+def test_a_node_that_is_not_ready_is_not_waited_for_again() -> None:
+    assert schedulable([_node("a"), _node("b", "Unknown")], []) == ["a"]
 
 
 def test_only_wanted_nodes_are_tested() -> None:
