@@ -142,6 +142,8 @@ class SmokeTest:
         self.diagnosis: t.List[str] = []
         self._end = clock() + settings.timeout
         self._nodes: t.List[Object] = []
+        # All that may answer for the service, and those of them on the nodes that are tested.
+        self._agents: t.List[Pod] = []
         self._pods: t.List[Pod] = []
         self._executing: t.List[Pod] = []
         self._forwards: t.Dict[str, str] = {}
@@ -275,8 +277,8 @@ class SmokeTest:
             raise KubesteadError("No node takes ordinary pods: all are cordoned or tainted.")
 
         def look() -> str:
-            pods = self._get("pods")
-            self._pods = [pod for pod in ready_pods(pods, AGENTS) if pod.node in hosts]
+            self._agents = ready_pods(self._get("pods"), AGENTS)
+            self._pods = [pod for pod in self._agents if pod.node in hosts]
             bare = sorted(set(hosts) - {pod.node for pod in self._pods})
             return f"no ready pod on {', '.join(bare)}" if bare else ""
 
@@ -357,7 +359,7 @@ class SmokeTest:
 
     def _dial_name(self, pod: Pod, name: str) -> t.Optional[str]:
         """Only what keeps a name from being resolved; whether the service then answers is another check's affair."""
-        complaint = self._dial(pod, name, SERVICE_PORT, self._pods)
+        complaint = self._dial(pod, name, SERVICE_PORT, self._agents)
         return complaint if complaint and "lookup" in complaint else None
 
     def _check_pod_network(self) -> str:
@@ -375,7 +377,7 @@ class SmokeTest:
     def _check_service(self) -> str:
         address = str(self._get(f"service/{AGENTS}")[0]["spec"]["clusterIP"])
         asked = self._forwarded
-        dials = {pod: functools.partial(self._dial, pod, address, SERVICE_PORT, self._pods) for pod in asked}
+        dials = {pod: functools.partial(self._dial, pod, address, SERVICE_PORT, self._agents) for pod in asked}
         self._probe({f"{address} from {pod.node}": dial for pod, dial in dials.items()})
         return f"{address} from {_nodes(asked)}"
 
@@ -384,7 +386,7 @@ class SmokeTest:
         addresses = node_addresses(self._nodes, self.settings.nodes)
         self._probe(
             {
-                f"{address}:{port} ({name})": functools.partial(self._hostname, _url(address, port), self._pods)
+                f"{address}:{port} ({name})": functools.partial(self._hostname, _url(address, port), self._agents)
                 for name, address in addresses.items()
             }
         )

@@ -233,6 +233,13 @@ def test_a_single_node_has_nobody_to_reach(harness: Harness) -> None:
     assert checks["pod-network"].detail == "one node only, nobody to reach"
 
 
+def test_a_pod_on_a_node_that_is_not_tested_may_answer_for_the_service(harness: Harness) -> None:
+    answering = next(iter(harness.cluster.agents()))
+    node = next(pod["spec"]["nodeName"] for pod in harness.cluster.pods if pod["metadata"]["name"] == answering)
+    harness.settings = harness.settings._replace(nodes=[name for name in harness.settings.nodes if name != node])
+    assert set(harness.statuses().values()) == {"passed"}
+
+
 def test_a_tainted_control_plane_gets_no_pod_but_answers_on_its_node_port(harness: Harness) -> None:
     checks = {check.name: check for check in harness.run().checks}
     assert checks["pods"].detail == "on 2 nodes, not on control-plane-1"
