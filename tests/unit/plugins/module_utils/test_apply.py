@@ -58,7 +58,7 @@ class Cluster:
             ]
             return 0, self.listing(found), ""
         if "--selector" in command:
-            key, dummy, value = command[command.index("--selector") + 1].partition("=")
+            key, _dummy, value = command[command.index("--selector") + 1].partition("=")
             found = [thing for thing in self.objects.values() if thing["metadata"].get("labels", {}).get(key) == value]
             return 0, self.listing(found), ""
         found = [self.objects[Identity.of(item)] for item in items if Identity.of(item) in self.objects]
