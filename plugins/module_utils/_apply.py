@@ -73,13 +73,7 @@ class Applier:
         """The given objects, those that others need first."""
         given = self.params["definition"]
         if isinstance(given, str):
-            # Removing a label that no object has is kubectl's way to read YAML without asking the API server.
-            read = (
-                self.kubectl.run("label", "--local", "-f", "-", "-o", "json", f"{OWNER_LABEL}-", data=given)
-                if given.strip()
-                else None
-            )
-            given = json_documents(read.stdout) if read else []
+            given = self._read(given) if given.strip() else []
         elif isinstance(given, dict):
             given = [given]
         elif not isinstance(given, list):
@@ -93,6 +87,13 @@ class Applier:
         if self.params["owner"]:
             given = [objects.labelled(thing, OWNER_LABEL, self.params["owner"]) for thing in given]
         return sorted(given, key=lambda thing: not objects.come_first(thing))
+
+    def _read(self, text: str) -> list[t.Any]:
+        """The objects of a YAML text."""
+        # Removing a label that no object has is kubectl's way to read YAML without asking the API server.
+        arguments = ("label", "--local", "-f", "-", "-o", "json", f"{OWNER_LABEL}-")
+        advice = "definition has to be YAML of one or more Kubernetes objects, as kubectl apply reads it."
+        return self.kubectl.run_json(*arguments, data=text, advice=advice)
 
     def _existing(self, wanted: list[Object]) -> dict[Identity, Object]:
         """Those of the wanted objects that the cluster has, as it has them."""
