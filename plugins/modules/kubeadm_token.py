@@ -34,9 +34,9 @@ options:
       - V(present) gives a token. One of the same O(description), O(usages) and O(groups) that has between half of O(ttl) and O(ttl) left is
         used again.
       - V(absent) deletes the token O(token), or, without it, all tokens of this O(description).
-      - V(list) only lists.
+      - V(listed) only lists.
     type: str
-    choices: [present, absent, list]
+    choices: [present, absent, listed]
     default: present
   token:
     description:
@@ -80,7 +80,7 @@ EXAMPLES = r"""
 
 - name: See which tokens there are
   kubestead.cluster.kubeadm_token:
-    state: list
+    state: listed
 
 - name: Revoke the token
   kubestead.cluster.kubeadm_token:
@@ -168,7 +168,7 @@ class Tokens:
         """Do what the state asks for."""
         self._check_parameters()
         before = self._list()
-        if self.params["state"] == "list":
+        if self.params["state"] == "listed":
             return {"changed": False, "tokens": [token_summary(token) for token in before]}
         result = self._present(before) if self.params["state"] == "present" else self._absent(before)
         shown = [token_summary(token) for token in before]
@@ -265,7 +265,7 @@ def main() -> t.NoReturn:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": ["present", "absent", "list"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "absent", "listed"], "default": "present"},
             "token": {"type": "str", "no_log": True},
             "ttl": {"type": "str", "default": "24h"},
             "description": {"type": "str", "default": "Made by Kubestead"},

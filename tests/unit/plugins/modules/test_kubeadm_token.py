@@ -156,7 +156,7 @@ def test_the_empty_token_of_check_mode_deletes_nothing() -> None:
 
 
 def test_listing_changes_nothing() -> None:
-    result = perform(Module([token(f"old000.{SECRET}")], state="list"))
+    result = perform(Module([token(f"old000.{SECRET}")], state="listed"))
     assert result == {
         "changed": False,
         "tokens": [
