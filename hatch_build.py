@@ -11,7 +11,7 @@ PARTS = ("galaxy.yml", "README.md", "CHANGELOG.md", "LICENSE", "meta", "playbook
 
 
 class CollectionHook(BuildHookInterface[Any]):
-    """Puts the collection under ``ansible_collections/kubestead/cluster`` of a wheel, and its settings into the package."""
+    """Puts the collection under ``ansible_collections/kubestead/cluster`` of a wheel, and its settings and the lab into the package."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Adds the files to a standard wheel; an editable install serves the live tree through its .pth."""
@@ -20,3 +20,4 @@ class CollectionHook(BuildHookInterface[Any]):
         for part in PARTS:
             build_data["force_include"][str(Path(self.root, part))] = f"ansible_collections/kubestead/cluster/{part}"
         build_data["force_include"][str(Path(self.root, "ansible.cfg"))] = "kubestead/ansible.cfg"
+        build_data["force_include"][str(Path(self.root, "inventories/lab"))] = "kubestead/inventories/lab"

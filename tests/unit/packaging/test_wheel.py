@@ -71,7 +71,7 @@ def test_it_carries_the_whole_collection_and_no_more(wheel: Path) -> None:
 
 
 def test_it_carries_ansibles_settings(wheel: Path) -> None:
-    assert "kubestead/ansible.cfg" in names(wheel)
+    assert {"kubestead/ansible.cfg", "kubestead/inventories/lab/hosts.yml"} <= set(names(wheel))
 
 
 def test_the_command_works(installed: Path) -> None:
