@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,13 +83,15 @@ class Cluster:
         return Run(process.returncode, output, recap)
 
     def play_and_kill(self, playbook: str, mark: str, after: float, kubeadm: bool) -> bool:
-        """Kill the controller's processes, and kubeadm's on request, `after` seconds from the line that holds the mark.
+        """Kill the controller's processes `after` seconds from the line that holds the mark.
 
-        False where the line never came.
+        On request kubeadm dies too, as in a power cut; then the seconds count from its start. False where the line never came.
         """
         process = self.start(playbook)
         assert process.stdout is not None
         seen = any(mark in line for line in process.stdout)
+        if seen and kubeadm:
+            self.wait_for(lambda: any(self.host(node).run("pgrep -x kubeadm").rc == 0 for node in self.nodes))
         if seen:
             time.sleep(after)
             os.killpg(process.pid, signal.SIGKILL)
@@ -98,6 +100,13 @@ class Cluster:
         process.stdout.close()
         process.wait(timeout=60)
         return seen
+
+    def wait_for(self, condition: Callable[[], bool], timeout: float = 90) -> None:
+        """Wait until the condition holds; fails the test where it does not within the timeout."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline, "waited in vain"
+            time.sleep(0.2)
 
     def host(self, node: str) -> Any:
         """The node seen through the container engine, without Ansible."""

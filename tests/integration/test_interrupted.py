@@ -13,10 +13,10 @@ MOMENTS = [
     ("Install the packages", 1.5, False),
     ("Pull images", 1.0, False),
     ("PLAY [Bootstrap]", 0.0, False),
-    ("Make the first control plane", 3.0, True),
+    ("Make the first control plane", 2.5, True),
     ("Make the first control plane", 2.0, False),
     ("PLAY [Join]", 0.0, False),
-    ("Join]", 1.5, True),
+    (" : Join]", 0.3, True),
     ("PLAY [Network]", 0.5, False),
     ("PLAY [Verify]", 2.0, False),
 ]
