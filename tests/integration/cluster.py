@@ -68,7 +68,8 @@ class Cluster:
             stdin=subprocess.DEVNULL,
             text=True,
             start_new_session=True,
-            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "PYTHONUNBUFFERED": "1"},
+            # With skipped hosts hidden, a task's heading would come with its first result only.
+            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "true"},
         )
 
     def play(self, playbook: str, *arguments: str, python: str = sys.executable, folder: Path = ROOT) -> Run:
