@@ -53,13 +53,18 @@ EXAMPLES = r"""
 RETURN = r""" # """
 
 import json
-import os
-import shutil
-import tempfile
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils._lock import (
+    node_lock,
+    secret_directory,
+    write_secret,
+)
 
+# How long another operation on this node, such as that of a killed run, may take to end.
+LOCK_SECONDS = 300
 SECRET = ("secret", "kubeadm-certs", "--namespace", "kube-system")
 
 
@@ -85,25 +90,10 @@ class Certificates:
         stored = self._run([*self._kubectl, *read])
         cluster: str = json.loads(stored)["data"]["ClusterConfiguration"]
         init = {"apiVersion": "kubeadm.k8s.io/v1beta4", "kind": "InitConfiguration", "certificateKey": key}
-        folder = tempfile.mkdtemp(prefix="kubestead-", dir="/run")
-        try:
-            path = os.path.join(folder, "upload.yaml")
-            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-                file.write(cluster.rstrip() + "\n---\n" + json.dumps(init) + "\n")
-            self._run(
-                [
-                    self._kubeadm,
-                    "init",
-                    "phase",
-                    "upload-certs",
-                    "--upload-certs",
-                    "--skip-certificate-key-print",
-                    "--config",
-                    path,
-                ]
-            )
-        finally:
-            shutil.rmtree(folder)
+        phase = ["init", "phase", "upload-certs", "--upload-certs", "--skip-certificate-key-print"]
+        with node_lock(LOCK_SECONDS), secret_directory() as directory:
+            path = write_secret(directory, "upload.yaml", cluster.rstrip() + "\n---\n" + json.dumps(init) + "\n")
+            self._run([self._kubeadm, *phase, "--config", path])
 
     def _run(self, command: t.List[str]) -> str:
         code, stdout, stderr = self._module.run_command(command, environ_update={"LC_ALL": "C"})
@@ -134,7 +124,10 @@ def main() -> None:
     changed = present or certificates.exist()
     if changed and not module.check_mode:
         if present:
-            certificates.upload(module.params["certificate_key"])
+            try:
+                certificates.upload(module.params["certificate_key"])
+            except KubesteadError as error:
+                module.fail_json(msg=error.message, **error.details)
         else:
             certificates.delete()
     module.exit_json(changed=changed)
