@@ -124,17 +124,20 @@ def _assemble(mirror: Mirror, catalogue: Catalogue, entries: list[Entry], tree: 
     registry.mkdir()
     www.mkdir()
     debs: dict[str, list[Entry]] = defaultdict(list)
+    manifests: dict[Path, Path] = {}  # releases may share one
     for entry in entries:
         folder = mirror.store.path(entry.key)
         if entry.kind == "image":
             oci.into_registry(folder, registry, entry.reference)
         elif entry.kind == "manifest":
-            link_or_copy(folder / entry.reference, www / "files" / entry.reference)
+            manifests[www / "files" / entry.reference] = folder / entry.reference
         elif entry.kind == "package":
             recipe = catalogue.artefacts.repositories[catalogue.artefacts.packages[entry.name].repository]
             debs[recipe.path.format(minor=entry.minor)].append(entry)
         else:
             debs[_OS_REPOSITORY].append(entry)
+    for target, source in manifests.items():
+        link_or_copy(source, target)
     for place, members in debs.items():
         _copy_tree(mirror.store.path(_repository(mirror, catalogue, place, members)), www / place)
     (www / "index.json").write_text(json.dumps(_index(mirror, catalogue, entries), indent=1))

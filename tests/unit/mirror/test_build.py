@@ -56,6 +56,13 @@ def test_what_was_published_before_stays(builder: Build, mirror: Mirror) -> None
     assert (mirror.current / "www/core:/stable:/v1.37/deb/InRelease").is_file()
 
 
+def test_releases_that_share_everything_lie_side_by_side(builder: Build, mirror: Mirror) -> None:
+    for minor in ("1.36", "1.37"):
+        builder.ensure(minor, ["flannel-manifest", "flannel", "containerd.io", "pause"])
+    assert len(mirror.entries()) == 8
+    assert (mirror.current / "www/files/flannel/v0.28.4/kube-flannel.yml").is_file()
+
+
 def test_a_truncated_cached_artefact_is_said_and_made_again(
     builder: Build, mirror: Mirror, notes: Notes, small_builders: list[str]
 ) -> None:
