@@ -29,7 +29,7 @@ def addresses() -> dict[str, str]:
     """The nodes' addresses by name, and the mirror's as ``mirror``."""
     inventory = ROOT / "molecule/inventory"
     groups = yaml.safe_load((inventory / "hosts.yml").read_text(encoding="utf-8"))["all"]["children"]
-    return {name: host["ansible_host"] for group in groups.values() for name, host in group["hosts"].items()}
+    return {name: host["ansible_host"] for group in groups.values() for name, host in group.get("hosts", {}).items()}
 
 
 @pytest.fixture

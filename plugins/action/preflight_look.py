@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Action: node_state with a watch beside it, and with an answer also where the machine gives none."""
+"""Action: node_state with a watch beside it, on load balancers a probe, and an answer also where the machine gives none."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
+from ansible_collections.kubestead.cluster.plugins.module_utils._preflight import virtual_ip_interface
 
 NODE_STATE = "kubestead.cluster.node_state"
+PROBE = "kubestead.cluster.virtual_ip_probe"
+PROBED = ("answers", "routers", "keepalived", "haproxy")
 
 
 class ActionModule(ActionBase):
@@ -26,17 +29,33 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         _validation, arguments = self.validate_argument_spec({"spec": {"type": "dict", "required": True}})  # type: ignore[no-untyped-call]
         result: t.Dict[str, t.Any] = {"changed": False, "spec": arguments["spec"]}
-        before = time.time()
         try:
-            look = self._execute_module(module_name=NODE_STATE, module_args={}, task_vars=task_vars)
+            return {**result, **self._look(arguments["spec"], task_vars or {})}
         except AnsibleConnectionFailure as error:
             return {**result, "problem": {"finding": "unreachable", "seen": _one_line(str(error))}}
+
+    def _look(self, spec: t.Mapping[str, t.Any], task_vars: t.Dict[str, t.Any]) -> t.Dict[str, t.Any]:
+        before = time.time()
+        look = self._execute_module(module_name=NODE_STATE, module_args={}, task_vars=task_vars)
         after = time.time()
         state = (look.get("ansible_facts") or {}).get("kubestead")
         if look.get("failed") or not state:
-            return {**result, "problem": {"finding": "not-examined", "seen": _one_line(_complaint(look))}}
+            return {"problem": {"finding": "not-examined", "seen": _one_line(_complaint(look))}}
         state = {**state, "time": {**state["time"], "window": [before, after]}}
-        return {**result, "ansible_facts": {"kubestead": state}}
+        seen: t.Dict[str, t.Any] = {"ansible_facts": {"kubestead": state}}
+        if spec.get("load_balancer") and spec.get("cluster_virtual_ip"):
+            seen["probe"] = self._probe(spec, state, task_vars)
+        return seen
+
+    def _probe(
+        self, spec: t.Mapping[str, t.Any], state: t.Mapping[str, t.Any], task_vars: t.Dict[str, t.Any]
+    ) -> t.Dict[str, t.Any]:
+        """What the network says of the virtual IP, or why it could not be asked, which is judged with the rest."""
+        interface = virtual_ip_interface(task_vars["inventory_hostname"], state, spec)
+        module_args = {"address": spec["cluster_virtual_ip"], "interface": interface["name"] if interface else None}
+        probe = self._execute_module(module_name=PROBE, module_args=module_args, task_vars=task_vars)
+        failure = {"failure": _one_line(_complaint(probe))} if probe.get("failed") else {}
+        return {**{key: probe[key] for key in PROBED if key in probe}, **failure}
 
 
 def _complaint(look: t.Mapping[str, t.Any]) -> str:

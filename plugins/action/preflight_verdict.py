@@ -44,4 +44,5 @@ def verdict(looks: t.Mapping[str, t.Mapping[str, t.Any]]) -> t.List[Finding]:
             for host, look in looks.items()
             if "problem" in look
         },
+        probes={host: look["probe"] for host, look in looks.items() if "probe" in look},
     )

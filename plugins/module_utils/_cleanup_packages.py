@@ -101,13 +101,32 @@ class Rpm:
         return []
 
 
+def package_manager(machine: Machine) -> t.Union[Dpkg, Rpm]:
+    """The machine's package manager."""
+    return Dpkg(machine) if machine.has("dpkg-query") else Rpm(machine)
+
+
+def purge(manager: t.Union[Dpkg, Rpm], installed: t.Sequence[str]) -> None:
+    """Remove packages, as soon as no other package manager is at work; an error where it refuses."""
+
+    def attempt() -> Outcome:
+        return manager.remove(installed)
+
+    def done(outcome: Outcome) -> bool:
+        return outcome.rc == 0 or "lock" not in outcome.stderr
+
+    outcome = wait_for(attempt, done, "another package manager to finish", timeout=120, interval=2.0)
+    if outcome.rc != 0:
+        raise outcome.error("Settle what the package manager complains of, and run the same again.")
+
+
 class PackagesCleanup:
     """Takes packages off one machine, and what the roles that installed them wrote beside them."""
 
     def __init__(self, machine: Machine, names: t.Sequence[str]) -> None:
         self.machine = machine
         self.names = list(names)
-        self.manager: t.Union[Dpkg, Rpm] = Dpkg(machine) if machine.has("dpkg-query") else Rpm(machine)
+        self.manager = package_manager(machine)
 
     def clean(self) -> None:
         """Remove packages, then repositories, then what lies about."""
@@ -160,19 +179,8 @@ class PackagesCleanup:
         for name in installed:
             self.machine.take(f"package {name}", lambda: None)
         if not self.machine.module.check_mode:
-            self._purge(installed)
+            purge(self.manager, installed)
             self._unlink_units()
-
-    def _purge(self, installed: t.Sequence[str]) -> None:
-        def attempt() -> Outcome:
-            return self.manager.remove(installed)
-
-        def done(outcome: Outcome) -> bool:
-            return outcome.rc == 0 or "lock" not in outcome.stderr
-
-        outcome = wait_for(attempt, done, "another package manager to finish", timeout=120, interval=2.0)
-        if outcome.rc != 0:
-            raise outcome.error("Settle what the package manager complains of, and run the same again.")
 
     def _unlink_units(self) -> None:
         """A unit that somebody masked could not be disabled, and its package may not have done it either."""

@@ -51,7 +51,7 @@ _SKIPPED_INTERFACES = (
     "veth*",
     "cali*",
     "docker*",
-    "br-*",
+    "br-" + 12 * "[0-9a-f]",  # Docker's, and not br-lan
     "kube-*",
     "vxlan.*",
     "tunl*",

@@ -2,15 +2,18 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whether the machines of an inventory can become, or stay, the nodes of one cluster.
+"""Whether the machines of an inventory can become, or stay, the nodes of one cluster and the load balancers before it.
 
-Works on what node_state saw of each machine and on the variables of each host, and touches nothing.
+Works on what node_state saw of each machine, on what virtual_ip_probe heard on load balancers and on the variables of each
+host, and touches nothing.
 """
 
 from __future__ import annotations
 
 import collections
 import dataclasses
+import difflib
+import ipaddress
 import re
 import typing as t
 
@@ -185,7 +188,7 @@ KINDS: t.Dict[str, Kind] = {
     ),
     "port-in-use": Kind(
         ERROR,
-        "A port that Kubernetes needs is taken by another program.",
+        "A port that Kubernetes or its load balancer needs is taken by another program.",
         "The component that needs the port cannot start.",
         "Stop that program or move it to another port. `ss -ltnp` shows it.",
     ),
@@ -298,6 +301,48 @@ KINDS: t.Dict[str, Kind] = {
         "settings of your own in /etc/containerd/config.toml do not.",
         "Carry such settings over to cluster_containerd_config.",
     ),
+    "virtual-ip-interface": Kind(
+        ERROR,
+        "The machine has no interface of the name in cluster_virtual_ip_interface.",
+        "keepalived puts the virtual IP on that interface, and does not start without it.",
+        "Name one of the machine's own, or none: then it is the one that has the host's address.",
+    ),
+    "virtual-ip-network": Kind(
+        ERROR,
+        "The virtual IP is no address of a machine in the network of the load balancer's interface.",
+        "Machines of that network would not look for it there, and routers would not lead to it.",
+        "Set cluster_virtual_ip to a free address of that network, or cluster_virtual_ip_interface to the interface that leads to it.",
+    ),
+    "virtual-ip-in-use": Kind(
+        ERROR,
+        "A machine has the virtual IP already, and not as a load balancer of this inventory.",
+        "Two machines with one address cut each other off: clients reach now this one, now that one.",
+        "Take the address off that machine, or choose a free one for cluster_virtual_ip.",
+    ),
+    "virtual-ip-unprobed": Kind(
+        WARNING,
+        "It could not be found out whether the virtual IP is free.",
+        "A second machine with the address would be noticed only when connections fail.",
+        "Settle what is named above, or make sure by hand: `arping -D -c 3 -I INTERFACE ADDRESS`.",
+    ),
+    "virtual-router-id-taken": Kind(
+        ERROR,
+        "Another machine in the load balancers' network sends VRRP messages with their virtual router id.",
+        "Who hears both takes them for one group, of which only one machine may have the address.",
+        "Set cluster_virtual_router_id: {free_id}, which nobody uses there.",
+    ),
+    "keepalived-foreign": Kind(
+        ERROR,
+        "The machine has a configuration of keepalived that is not Kubestead's.",
+        "The load balancer's takes its place, and what it kept up would end.",
+        "Let another machine be the load balancer, or remove /etc/keepalived/keepalived.conf. Accepted, the file is replaced.",
+    ),
+    "haproxy-foreign": Kind(
+        ERROR,
+        "The machine has a configuration of haproxy that is neither Kubestead's nor the one of its package.",
+        "The load balancer's takes its place, and what it served would end.",
+        "Let another machine be the load balancer, or remove /etc/haproxy/haproxy.cfg. Accepted, the file is replaced.",
+    ),
 }
 
 FINDINGS: t.Dict[str, str] = {name: kind.summary for name, kind in KINDS.items()}
@@ -331,19 +376,24 @@ Problems = t.Mapping[str, t.Tuple[str, str]]
 
 
 def judge(
-    states: t.Mapping[str, State], spec: t.Mapping[str, Spec], problems: t.Optional[Problems] = None
+    states: t.Mapping[str, State],
+    spec: t.Mapping[str, Spec],
+    problems: t.Optional[Problems] = None,
+    probes: t.Optional[t.Mapping[str, State]] = None,
 ) -> t.List[Finding]:
     """All findings of all hosts, in the hosts' order, errors before warnings.
 
     ``states`` has what node_state saw of each host that answered, with ``time.window``, the controller's clock before and
     after the look. ``spec`` has the variables of every host. ``problems`` tells of hosts that could not be looked at: the
-    finding's name (unreachable or not-examined) and what was seen.
+    finding's name (unreachable or not-examined) and what was seen. ``probes`` has what virtual_ip_probe told on load
+    balancers, or its ``failure``.
     """
     order = list(spec)
-    judged = {host: _Host(host, states[host], spec[host]) for host in order if host in states}
+    probed = probes or {}
+    judged = {host: _Host(host, states[host], spec[host], probed.get(host)) for host in order if host in states}
     found = [_finding(host, name, seen) for host, (name, seen) in (problems or {}).items()]
     for host in judged.values():
-        for check in _HOST_CHECKS:
+        for check in _checks(host):
             found.extend(check(host))
     for compare in _GROUP_CHECKS:
         found.extend(compare(judged))
@@ -386,16 +436,33 @@ def _finding(host: str, name: str, seen: str, level: t.Optional[str] = None, **f
     return Finding(host=host, name=name, level=level or kind.level, seen=seen, why=kind.why, remedy=remedy)
 
 
+def virtual_ip_interface(host: str, state: State, spec: Spec) -> t.Optional[State]:
+    """The interface for the virtual IP: the one named, else the one that has the host's address; None where it is not there."""
+    named = spec["cluster_virtual_ip_interface"]
+    address = node_address(host, {**spec, "ansible_facts": {"kubestead": state}})
+    interfaces: t.Sequence[State] = state["interfaces"]
+    if named:
+        return next((one for one in interfaces if one["name"] == named), None)
+    return next((one for one in interfaces if address in _addresses(one)), None)
+
+
+def _addresses(interface: State) -> t.List[str]:
+    return [address.partition("/")[0] for address in interface["addresses"]]
+
+
 class _Host:
     """One machine that answered: what was seen of it and what is wanted of it."""
 
-    def __init__(self, name: str, state: State, spec: Spec) -> None:
+    def __init__(self, name: str, state: State, spec: Spec, probe: t.Optional[State] = None) -> None:
         self.name = name
         self.state = state
         self.spec = spec
+        self.probe: State = probe or {}
         self.kubernetes: State = state["kubernetes"]
+        self.node = bool(spec["node"])
         self.control_plane = bool(spec["control_plane"])
-        self.member = self.kubernetes["stage"] == "member"
+        self.load_balancer = bool(spec["load_balancer"])
+        self.member = self.node and self.kubernetes["stage"] == "member"
         self.container: t.Optional[str] = state["container"]
         self.address = node_address(name, {**spec, "ansible_facts": {"kubestead": state}})
 
@@ -404,9 +471,7 @@ class _Host:
 
     @property
     def addresses(self) -> t.List[str]:
-        return [
-            address.partition("/")[0] for interface in self.state["interfaces"] for address in interface["addresses"]
-        ]
+        return [address for interface in self.state["interfaces"] for address in _addresses(interface)]
 
     @property
     def kubelet_config(self) -> State:
@@ -417,7 +482,7 @@ class _Host:
         """The interface that carries the node's address, else the default route's."""
         interfaces: t.Sequence[State] = self.state["interfaces"]
         for one in interfaces:
-            if any(address.partition("/")[0] == self.address for address in one["addresses"]):
+            if self.address in _addresses(one):
                 return one
         return next((one for one in interfaces if one["name"] == self.state["default_interface"]), None)
 
@@ -434,6 +499,10 @@ def _operating_system(host: _Host) -> _Found:
         version = system["version_id"]
         if version not in tested and version.partition(".")[0] not in tested:
             yield host.finding("untested-os", f"{system['pretty_name']} (ID={system['id']}, VERSION_ID={version})")
+
+
+def _architecture(host: _Host) -> _Found:
+    system = host.state["os"]
     if system["architecture"] not in ARCHITECTURES or system["bits"] != 64:
         yield host.finding("architecture", f"architecture {system['architecture']}, {system['bits']}-bit programs")
 
@@ -493,22 +562,34 @@ def _resolver(host: _Host) -> _Found:
 
 
 def _own_ports(host: _Host) -> t.Dict[str, str]:
-    ports = {"10250": "kubelet", "10256": "kube-proxy"}
+    ports: t.Dict[str, str] = {}
+    if host.node:
+        ports.update({"10250": "kubelet", "10256": "kube-proxy"})
     if host.control_plane:
-        ports.update({str(host.spec["cluster_api_port"]): "kube-apiserver", "2379": "etcd", "2380": "etcd"})
         # The kernel keeps 15 characters of a process's name.
-        ports.update({"10257": "kube-controller", "10259": "kube-scheduler"})
+        ports.update({str(host.spec["cluster_api_port"]): "kube-apiserver", "10257": "kube-controller"})
+        ports["10259"] = "kube-scheduler"
+        ports.update({} if host.spec["external_etcd"] else {"2379": "etcd", "2380": "etcd"})
+    if host.load_balancer:
+        ports[str(host.spec["load_balancer_port"])] = "haproxy"
     return ports
 
 
 def _ports(host: _Host) -> _Found:
-    ours = host.kubernetes["stage"] != "absent"
     for port, owner in _own_ports(host).items():
         process = host.state["ports"].get(port)
-        if process is None or (ours and (process == "?" or process.startswith(owner))):
+        if process is None or _is_rightful(host, process, owner):
             continue
         who = "an unknown process" if process == "?" else process
         yield host.finding("port-in-use", f"TCP port {port} (for {owner}) is held by {who}")
+
+
+def _is_rightful(host: _Host, process: str, owner: str) -> bool:
+    if owner == "haproxy":
+        # One that serves something else is found by its configuration.
+        return process == owner or (process == "?" and host.probe.get("haproxy") == "ours")
+    ours = host.kubernetes["stage"] != "absent"
+    return ours and (process == "?" or process.startswith(owner))
 
 
 def _disks(host: _Host) -> _Found:
@@ -557,16 +638,23 @@ def _limit_mb(limit: str, size_mb: float) -> float:
     return float(match.group(1)) * _UNITS[match.group(2)] / 2**20 if match else 0.0
 
 
-def _firewall(host: _Host) -> _Found:
+def _iptables(host: _Host) -> _Found:
     if not host.state["iptables"]["agree"]:
         yield host.finding(
             "iptables-disagree", f"iptables is of the {host.state['iptables']['variant']} kind, another command is not"
         )
+
+
+def _ufw(host: _Host) -> _Found:
     if host.state["firewall"]["ufw"] == "active":
-        ports = [f"{port}/tcp" for port in _own_ports(host)] + [f"{host.spec['cluster_node_port_range']} (tcp, udp)"]
-        if host.spec["cluster_network"] == "flannel" and host.spec["cluster_flannel_backend"] == "vxlan":
+        ports = [f"{port}/tcp" for port in _own_ports(host)]
+        if host.node:
+            ports.append(f"{host.spec['cluster_node_port_range']} (tcp, udp)")
+        if host.node and host.spec["cluster_network"] == "flannel" and host.spec["cluster_flannel_backend"] == "vxlan":
             ports.append("8472/udp")
-        seen = f"ufw is active; the node needs {', '.join(ports)}"
+        if host.load_balancer:
+            ports.append("VRRP (protocol 112) from the other load balancers")
+        seen = f"ufw is active; the machine needs {', '.join(ports)}"
         yield host.finding("ufw-active", seen, pod_cidr=host.spec["cluster_pod_cidr"])
 
 
@@ -609,7 +697,7 @@ def _version(text: str) -> t.Tuple[int, ...]:
 def _address(host: _Host) -> _Found:
     if host.address not in host.addresses:
         known = ", ".join(host.addresses) or "none"
-        yield host.finding("address-missing", f"the node's address would be {host.address}; the machine has {known}")
+        yield host.finding("address-missing", f"the machine's address would be {host.address}; the machine has {known}")
 
 
 def _runtime(host: _Host) -> _Found:
@@ -629,10 +717,63 @@ def _runtime(host: _Host) -> _Found:
         )
 
 
-_HOST_CHECKS: t.Sequence[t.Callable[[_Host], _Found]] = (
-    *(_operating_system, _python, _resources, _clock, _kernel, _swap, _resolver, _ports, _disks),
-    *(_firewall, _membership, _versions, _address, _runtime),
+def _virtual_ip(host: _Host) -> _Found:
+    address = host.spec["cluster_virtual_ip"]
+    interface = virtual_ip_interface(host.name, host.state, host.spec)
+    if not address:
+        return
+    if interface is not None:
+        networks = [network for network in _networks(interface) if network.ip != ipaddress.ip_address(address)]
+        if not any(_is_for_a_machine(address, network) for network in networks):
+            known = ", ".join(map(str, networks)) or "no IPv4 address"
+            yield host.finding(
+                "virtual-ip-network", f"{address} is cluster_virtual_ip; {interface['name']} has {known}"
+            )
+    elif host.spec["cluster_virtual_ip_interface"]:
+        yield host.finding("virtual-ip-interface", _missing_interface(host, address))
+
+
+def _networks(interface: State) -> t.List[ipaddress.IPv4Interface]:
+    found = [ipaddress.ip_interface(address) for address in interface["addresses"]]
+    return [one for one in found if isinstance(one, ipaddress.IPv4Interface)]
+
+
+def _is_for_a_machine(address: str, interface: ipaddress.IPv4Interface) -> bool:
+    one, network = ipaddress.IPv4Address(address), interface.network
+    ends = (network.network_address, network.broadcast_address) if network.prefixlen < 31 else ()
+    return one in network and one not in ends
+
+
+def _missing_interface(host: _Host, address: str) -> str:
+    named, interfaces = host.spec["cluster_virtual_ip_interface"], host.state["interfaces"]
+    names = [one["name"] for one in interfaces]
+    fitting = [one["name"] for one in interfaces if any(_is_for_a_machine(address, net) for net in _networks(one))]
+    meant = next(iter(fitting or difflib.get_close_matches(named, names, 1)), None)
+    hint = f"; did you mean {meant}?" if meant else ""
+    return f"there is no {named}, the machine has {', '.join(names) or 'none'}{hint}"
+
+
+def _services(host: _Host) -> _Found:
+    for program, path in (("keepalived", "/etc/keepalived/keepalived.conf"), ("haproxy", "/etc/haproxy/haproxy.cfg")):
+        if host.probe.get(program) == "foreign":
+            yield host.finding(f"{program}-foreign", f"{path} was not written by Kubestead")
+    if host.probe.get("failure"):
+        yield host.finding("virtual-ip-unprobed", host.probe["failure"])
+
+
+_Check = t.Callable[[_Host], _Found]
+_MACHINE_CHECKS: t.Sequence[_Check] = (_operating_system, _python, _clock, _ports, _ufw, _address)
+_NODE_CHECKS: t.Sequence[_Check] = (
+    *(_architecture, _resources, _kernel, _swap, _resolver, _disks),
+    *(_iptables, _membership, _versions, _runtime),
 )
+_LOAD_BALANCER_CHECKS: t.Sequence[_Check] = (_virtual_ip, _services)
+
+
+def _checks(host: _Host) -> t.Iterator[_Check]:
+    yield from _MACHINE_CHECKS
+    yield from _NODE_CHECKS if host.node else ()
+    yield from _LOAD_BALANCER_CHECKS if host.load_balancer else ()
 
 
 _Hosts = t.Mapping[str, _Host]
@@ -733,4 +874,57 @@ def _host_of(server: str) -> str:
     return re.sub(r"^https?://|:\d+/?$|/$", "", server).strip("[]")
 
 
-_GROUP_CHECKS: t.Sequence[t.Callable[[_Hosts], _Found]] = (_duplicates, _clocks, _two_clusters, _foreign_members)
+def _left_out(hosts: _Hosts) -> str:
+    """Load balancers that were not looked at, for instance because of --limit: what is heard may come from them."""
+    named = dict.fromkeys(name for host in hosts.values() for name in host.spec["load_balancers"])
+    return ", ".join(name for name in named if name not in hosts)
+
+
+def _virtual_ip_in_use(hosts: _Hosts) -> _Found:
+    left_out = _left_out(hosts)
+    having = [host for host in hosts.values() if host.spec["cluster_virtual_ip"] in host.addresses]
+    for host in having:
+        # What a keepalived of others does with it is another finding.
+        if not host.load_balancer or host.probe.get("keepalived") in ("absent", "default"):
+            seen = f"an interface of this machine has {host.spec['cluster_virtual_ip']}, and not by keepalived"
+            yield host.finding("virtual-ip-in-use", seen)
+    # A load balancer may have it, and what another host has was told above.
+    known = {interface["mac"] for host in having for interface in host.state["interfaces"]}
+    owners = {one["mac"]: f" of {host.name}" for host in hosts.values() for one in host.state["interfaces"]}
+    for host in hosts.values():
+        for mac in host.probe.get("answers") or ():
+            if mac not in known:
+                seen = f"{mac}{owners.get(mac, '')} answers for {host.spec['cluster_virtual_ip']}"
+                yield _heard(host, "virtual-ip-in-use", seen, left_out)
+
+
+def _heard(host: _Host, name: str, seen: str, left_out: str, **fields: t.Any) -> Finding:
+    if left_out:
+        return host.finding(name, f"{seen}; this may be a load balancer left out here ({left_out})", WARNING, **fields)
+    return host.finding(name, seen, **fields)
+
+
+def _virtual_router_id(hosts: _Hosts) -> _Found:
+    left_out = _left_out(hosts)
+    ours = {address for host in hosts.values() if host.load_balancer for address in host.addresses}
+    taken = {router["virtual_router_id"] for host in hosts.values() for router in host.probe.get("routers") or ()}
+    for host in hosts.values():
+        own = host.spec["virtual_router_id"]
+        for router in host.probe.get("routers") or ():
+            source = router["source"]
+            if router["virtual_router_id"] == own and source not in ours | set(host.spec["load_balancer_addresses"]):
+                shared = ", ".join(router["addresses"])
+                seen = f"{source} uses id {own}" + (f" for {shared}" if shared else "")
+                yield _heard(host, "virtual-router-id-taken", seen, left_out, free_id=_free_id(own, taken))
+
+
+def _free_id(own: int, taken: t.Collection[int]) -> int:
+    """The next virtual router id that was not heard."""
+    others = [*range(own + 1, 256), *range(1, own)]
+    return next((number for number in others if number not in taken), own)
+
+
+_GROUP_CHECKS: t.Sequence[t.Callable[[_Hosts], _Found]] = (
+    *(_duplicates, _clocks, _two_clusters, _foreign_members),
+    *(_virtual_ip_in_use, _virtual_router_id),
+)

@@ -12,7 +12,9 @@ import typing as t
 from collections import Counter
 
 from ansible_collections.kubestead.cluster.plugins.module_utils._validation_values import (
+    ETCD_FILES,
     NODE_NAME,
+    PORTS_IN_USE,
     Supported,
     coerce,
     did_you_mean,
@@ -30,6 +32,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._validation_valu
 
 CONTROL_PLANE = "control_plane"
 WORKERS = "workers"
+LOAD_BALANCERS = "load_balancers"
 GROUP_ALIASES = {
     CONTROL_PLANE: (
         "control_plane",
@@ -60,6 +63,23 @@ GROUP_ALIASES = {
         "minion",
         "minions",
     ),
+    LOAD_BALANCERS: (
+        "load_balancer",
+        "load_balancers",
+        "loadbalancer",
+        "loadbalancers",
+        "balancer",
+        "balancers",
+        "lb",
+        "lbs",
+        "haproxy",
+        "haproxies",
+        "keepalived",
+        "kube_lb",
+        "kube_lbs",
+        "k8s_lb",
+        "k8s_lbs",
+    ),
 }
 VARIABLE_ALIASES = {
     "cluster_version": "cluster_kubernetes_version",
@@ -81,6 +101,23 @@ VARIABLE_ALIASES = {
     "cluster_labels": "cluster_node_labels",
     "cluster_taints": "cluster_node_taints",
     "cluster_cert_sans": "cluster_extra_sans",
+    "cluster_vip": "cluster_virtual_ip",
+    "cluster_api_vip": "cluster_virtual_ip",
+    "cluster_kube_vip": "cluster_virtual_ip",
+    "cluster_virtual_address": "cluster_virtual_ip",
+    "cluster_virtual_ip_address": "cluster_virtual_ip",
+    "cluster_keepalived_vip": "cluster_virtual_ip",
+    "cluster_vip_interface": "cluster_virtual_ip_interface",
+    "cluster_keepalived_interface": "cluster_virtual_ip_interface",
+    "cluster_vrid": "cluster_virtual_router_id",
+    "cluster_router_id": "cluster_virtual_router_id",
+    "cluster_keepalived_router_id": "cluster_virtual_router_id",
+    "cluster_lb_port": "cluster_load_balancer_port",
+    "cluster_haproxy_port": "cluster_load_balancer_port",
+    "cluster_haproxy": "cluster_haproxy_config",
+    "cluster_lb_config": "cluster_haproxy_config",
+    "cluster_etcd": "cluster_external_etcd",
+    "cluster_etcd_external": "cluster_external_etcd",
 }
 CLUSTER_WIDE = frozenset(
     "cluster_" + name
@@ -89,6 +126,10 @@ CLUSTER_WIDE = frozenset(
         "kubernetes_version",
         "endpoint",
         "api_port",
+        "virtual_ip",
+        "virtual_router_id",
+        "load_balancer_port",
+        "external_etcd",
         "extra_sans",
         "pod_cidr",
         "service_cidr",
@@ -201,7 +242,10 @@ class Stray:
 
 @dataclasses.dataclass
 class Inventory:
-    """What was read. ``render`` tells what a template is worth for a host, UNKNOWN where that takes a run."""
+    """What was read. ``render`` tells what a template is worth for a host, UNKNOWN where that takes a run.
+
+    ``folder`` is the playbook's, from which relative paths count.
+    """
 
     groups: t.Dict[str, Group]
     hosts: t.Dict[str, Host]
@@ -209,6 +253,7 @@ class Inventory:
     strays: t.Sequence[Stray] = ()
     source: Origin = Origin()
     render: t.Callable[[t.Any, str], t.Any] = lambda _value, _host: UNKNOWN
+    folder: str = ""
 
     def lookup(self, name: str, host: t.Optional[Host]) -> t.Optional[Variable]:
         """Return the definition of ``name`` that counts for ``host``, or for all where there is none."""
@@ -312,7 +357,7 @@ class Case:
     mirror: t.Optional[Mirror] = None
 
     def __post_init__(self) -> None:
-        placed = {*self.inventory.hosts_of(CONTROL_PLANE), *self.inventory.hosts_of(WORKERS)}
+        placed = {host for group in GROUP_ALIASES for host in self.inventory.hosts_of(group)}
         lost = {
             group.name: [host for host in group.hosts if host not in placed]
             for group in self.inventory.groups.values()
@@ -322,9 +367,11 @@ class Case:
         self.control_planes = self._members(CONTROL_PLANE)
         self.workers = [host for host in self._members(WORKERS) if host not in self.control_planes]
         self.members = [*self.control_planes, *self.workers]
+        self.load_balancers = self._members(LOAD_BALANCERS)
+        self.machines = list(dict.fromkeys([*self.members, *self.load_balancers]))
         self._rendered: t.Dict[t.Tuple[int, str], t.Any] = {}
         self._wide: t.Dict[str, t.Any] = {}
-        self.addresses = {host: self._address(host) for host in self.members}
+        self.addresses = {host: self._address(host) for host in self.machines}
 
     def _members(self, name: str) -> t.List[str]:
         # Hosts of a misspelt group count as of the one that was meant, so that what is wrong with them is said at once.
@@ -349,11 +396,11 @@ class Case:
             return variable.owner
         if variable.where == "group":
             return next(iter(self.inventory.groups[variable.owner].hosts), None)
-        return next(iter(self.members), None)
+        return next(iter(self.machines), None)
 
     def definition(self, name: str) -> t.Optional[Variable]:
         """Return the definition of a variable that is the same for the whole cluster."""
-        first = next(iter(self.members), None)
+        first = next(iter(self.machines), None)
         return self.inventory.lookup(name, self.inventory.hosts[first] if first else None)
 
     def wide(self, name: str) -> t.Any:
@@ -362,7 +409,7 @@ class Case:
             variable = self.definition(name)
             value = self.options[name].get("default")
             if variable is not None:
-                value = self.value_for(variable, next(iter(self.members), None))
+                value = self.value_for(variable, next(iter(self.machines), None))
                 if value is not UNKNOWN and type_problem(self.options[name], value):
                     value = UNKNOWN
             self._wide[name] = value
@@ -453,7 +500,7 @@ def misplaced_variables(case: Case) -> Findings:
         if variable.name != "cluster_node_address" or variable.where == "host" or variable.is_template:
             continue
         group = case.inventory.groups.get(variable.owner)
-        hosts = list(group.hosts) if group and variable.where == "group" else case.members
+        hosts = list(group.hosts) if group and variable.where == "group" else case.machines
         if variable.value and len(hosts) > 1:
             text = f"it is the address of one host, and here {len(hosts)} hosts would have it"
             hint = "Set it at each host, or derive it: a template may speak of the host."
@@ -468,7 +515,7 @@ def differing_values(case: Case) -> Findings:
             elsewhere.setdefault(variable.name, []).append(variable)
     for name, variables in elsewhere.items():
         values: t.Dict[str, t.List[str]] = {}
-        for host in case.members:
+        for host in case.machines:
             found = case.inventory.lookup(name, case.inventory.hosts[host])
             value = case.value_for(found, host) if found else case.options[name].get("default")
             if value is not UNKNOWN:
@@ -503,7 +550,7 @@ def groups_of_the_cluster(case: Case) -> Findings:
 
 
 def _meant_group(name: str) -> t.Optional[str]:
-    if name in (CONTROL_PLANE, WORKERS, "all", "ungrouped"):
+    if name in (*GROUP_ALIASES, "all", "ungrouped"):
         return None
     plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
     for group, aliases in GROUP_ALIASES.items():
@@ -522,10 +569,10 @@ def _no_control_plane(inventory: Inventory) -> Finding:
 
 def _outsider(host: Host) -> Finding:
     groups = [group for group in host.groups if group != "ungrouped"]
-    allowed = "control_plane or workers"
+    allowed = "control_plane, workers or load_balancers"
     if not groups:
         return Finding("host-in-no-group", "it is in no group", host.origin, host=host.name, allowed=allowed)
-    text = f"it is in {_several(groups)}, neither in control_plane nor in workers, and stays out of the cluster"
+    text = f"it is in {_several(groups)}, in none of {', '.join(GROUP_ALIASES)}, and stays out of the cluster"
     return Finding("host-outside", text, host.origin, host=host.name, warning=True)
 
 
@@ -544,25 +591,26 @@ def hosts_in_both_groups(case: Case) -> Findings:
 def node_names(case: Case) -> Findings:
     """Names that Kubernetes refuses, and names that are one to it."""
     seen: t.Dict[str, str] = {}
-    for name in case.members:
+    nodes = set(case.members)
+    for name in case.machines:
         host = case.inventory.hosts[name]
-        if not is_dns_name(name):
+        if name in nodes and not is_dns_name(name):
             candidate = re.sub(r"[^a-z0-9.-]+", "-", name.lower()).strip("-.")
             text = "Kubernetes takes no node of this name"
             hint = did_you_mean(candidate)
             yield Finding("node-name", text, host.origin, host=name, allowed=NODE_NAME, hint=hint)
-        elif not is_address(name) and len(name) > 63:
+        elif name in nodes and not is_address(name) and len(name) > 63:
             yield Finding("node-name", "the name is too long for a host", host.origin, host=name, allowed="63 letters")
         other = seen.setdefault(name.lower(), name)
         if other != name:
             text = f"its name differs from that of host {other} by case only"
-            yield Finding("same-name", text, host.origin, host=name, hint="Give each node a name of its own.")
+            yield Finding("same-name", text, host.origin, host=name, hint="Give each a name of its own.")
 
 
 def node_addresses(case: Case) -> Findings:
     """Two hosts with one address, loopback addresses and mistyped ones."""
     seen: t.Dict[str, str] = {}
-    for name in case.members:
+    for name in case.machines:
         address, variable = case.addresses[name]
         if not address:
             continue
@@ -576,7 +624,7 @@ def node_addresses(case: Case) -> Findings:
             continue
         if re.fullmatch(r"[0-9.]+", address) and not is_address(address):
             yield _at_address(variable, origin, name, address, "wrong-address", "this is no IP address")
-        elif is_address(address) and ipaddress.ip_address(address).is_loopback and len(case.members) > 1:
+        elif is_address(address) and ipaddress.ip_address(address).is_loopback and len(case.machines) > 1:
             text = "other nodes cannot reach this address"
             yield _at_address(variable, origin, name, address, "loopback", text, hint="Set cluster_node_address too.")
 
@@ -615,15 +663,15 @@ def address_ranges(case: Case) -> Findings:
     for name, network in (("cluster_pod_cidr", pods), ("cluster_service_cidr", services)):
         if network is None:
             continue
-        inside = [host for host in case.members if _within(case.addresses[host][0], network)]
+        inside = [host for host in case.machines if _within(case.addresses[host][0], network)]
         if inside:
             told = _several([f"{host} ({case.addresses[host][0]})" for host in inside])
             text = f"the range holds the address of {told}"
             yield _at_wide(case, (name,), "overlap", text, hint="Choose a range that no machine uses.")
-        endpoint = _endpoint_host(case)
-        if endpoint and _within(endpoint, network):
-            text = f"the range holds cluster_endpoint ({endpoint})"
-            yield _at_wide(case, (name,), "overlap", text, hint="Choose a range that no machine uses.")
+        shared = {_virtual_ip(case): "cluster_virtual_ip", _endpoint_host(case): "cluster_endpoint"}
+        for address in [address for address in shared if _within(address, network)]:
+            text = f"the range holds {shared[address]} ({address})"
+            yield _at_wide(case, (name, shared[address]), "overlap", text, hint="Choose a range that no machine uses.")
     if pods:
         yield from _room_for_nodes(case, pods)
 
@@ -678,24 +726,48 @@ def _endpoint_host(case: Case) -> str:
 def endpoint(case: Case) -> Findings:
     """An endpoint where several control planes need one, and where it leads."""
     value = case.wide("cluster_endpoint")
-    if not value and len(case.control_planes) > 1:
+    balanced = case.load_balancers or case.wide("cluster_virtual_ip")
+    if not value and not balanced and len(case.control_planes) > 1:
         text = f"{len(case.control_planes)} control planes need one address for all of them"
-        hint = "Set it to a name or address that leads to them all, as api.example.org:6443."
+        hint = (
+            "Set it to a name or address that leads to them all, as api.example.org:6443; or put hosts into the group "
+            "load_balancers and set cluster_virtual_ip."
+        )
         yield _at_wide(case, ("cluster_endpoint",), "no-endpoint", text, hint=hint)
     host = _endpoint_host(case)
     if not host:
         return
-    names = {case.addresses[name][0].lower(): name for name in case.members}
-    names.update({name.lower(): name for name in case.members})
+    beside = list(_beside_the_virtual_ip(case, host, split_endpoint(value)[1]))
+    yield from beside or _where_it_leads(case, host, split_endpoint(value)[1])
+
+
+def _beside_the_virtual_ip(case: Case, host: str, port: t.Optional[int]) -> Findings:
+    address, balanced = _virtual_ip(case), _load_balancer_port(case)
+    if not address:
+        return
+    if is_address(host) and host != address:
+        text = f"the load balancers carry another address, cluster_virtual_ip ({address})"
+        hint = "Leave it empty, which means cluster_virtual_ip, or set a name that leads there."
+        yield _at_wide(case, ("cluster_endpoint",), "endpoint-is-not-virtual-ip", text, hint=hint)
+    elif port and balanced and port != balanced:
+        text = f"the load balancers listen on port {balanced}"
+        hint = f"Leave the port away, or set cluster_load_balancer_port: {port}."
+        yield _at_wide(case, ("cluster_endpoint",), "endpoint-port", text, hint=hint)
+
+
+def _where_it_leads(case: Case, host: str, port: t.Optional[int]) -> Findings:
+    names = {case.addresses[name][0].lower(): name for name in case.machines}
+    names.update({name.lower(): name for name in case.machines})
     leads_to = names.get(host.lower())
-    if leads_to in case.workers:
+    alone = len(case.load_balancers if leads_to in case.load_balancers else case.control_planes) == 1
+    if leads_to in case.workers and leads_to not in case.load_balancers:
         text = f"it is the address of the worker {leads_to}, where no API server listens"
         yield _at_wide(case, ("cluster_endpoint",), "endpoint-is-worker", text)
-    elif leads_to and len(case.control_planes) > 1:
+    elif leads_to and not alone:
         text = f"it is the address of {leads_to} alone, and the cluster stands still without that machine"
         yield _at_wide(case, ("cluster_endpoint",), "endpoint-is-one-machine", text, warning=True)
-    elif leads_to:
-        port, own = split_endpoint(value)[1], case.wide("cluster_api_port")
+    elif leads_to and leads_to not in case.load_balancers:
+        own = case.wide("cluster_api_port")
         if port and isinstance(own, int) and port != own:
             text = f"the API server of {leads_to} listens on cluster_api_port ({own})"
             yield _at_wide(case, ("cluster_endpoint",), "endpoint-port", text, hint="Give both the same port.")
@@ -711,10 +783,150 @@ def ports(case: Case) -> Findings:
     own = {2379: "etcd", 10250: "the kubelet", 22: "SSH"}
     if isinstance(api_port, int):
         own[api_port] = "the API server"
+    if set(case.load_balancers) & set(case.members):
+        own[_load_balancer_port(case)] = "the load balancers"
     inside = [f"{port} ({name})" for port, name in sorted(own.items()) if first <= port <= last]
     if inside:
         text = "a service that asks for one of these ports cuts it off: {}".format(", ".join(inside))
         yield _at_wide(case, ("cluster_node_port_range",), "port-range", text, warning=True)
+
+
+# ------------------------------------------------------------------------------------------------------ load balancers
+
+
+def _virtual_ip(case: Case) -> str:
+    """The virtual IP, empty where there is none or its form is wrong."""
+    name = "cluster_virtual_ip"
+    value = case.wide(name)
+    if not value or value is UNKNOWN or any(problems(name, case.options[name], value, case.supported)):
+        return ""
+    return str(value)
+
+
+def _load_balancer_port(case: Case) -> int:
+    """The port as derived.yml draws it from the variable, 0 where that is a template."""
+    port = case.wide("cluster_load_balancer_port")
+    if port is UNKNOWN:
+        return 0
+    return int(port) or (8443 if set(case.load_balancers) & set(case.control_planes) else 6443)
+
+
+def load_balancers(case: Case) -> Findings:
+    """Load balancers without an address to share, the address without them, and one of them alone."""
+    value = case.wide("cluster_virtual_ip")
+    groups = [LOAD_BALANCERS, *(name for name in case.misspelt if _meant_group(name) == LOAD_BALANCERS)]
+    name = next((name for name in groups if case.inventory.hosts_of(name)), LOAD_BALANCERS)
+    if case.load_balancers and value == "":
+        hint = "Set it to a free address in their network."
+        origin = case.inventory.groups[name].origin
+        yield Finding("no-virtual-ip", "its hosts need cluster_virtual_ip to share", origin, group=name, hint=hint)
+    if len(case.load_balancers) == 1:
+        text = f"{case.load_balancers[0]} is the only one, and the cluster stands still without that machine"
+        origin = case.inventory.groups[name].origin
+        yield Finding("one-load-balancer", text, origin, group=name, warning=True)
+    if value and not case.load_balancers:
+        yield _no_load_balancers(case)
+
+
+def _no_load_balancers(case: Case) -> Finding:
+    # A group of another name may hold control planes or workers, which are in their places and so not missed.
+    meant = next((name for name in case.inventory.groups if _meant_group(name) == LOAD_BALANCERS), None)
+    hint = (
+        "Name the hosts that shall carry it in that group; or, for a load balancer that is not Kubestead's, leave this "
+        "empty and set cluster_endpoint to its address."
+    )
+    hint = f"Did you mean the group {meant}? Call it load_balancers." if meant else hint
+    text = "no host is in the group load_balancers to carry it"
+    return _at_wide(case, ("cluster_virtual_ip",), "no-load-balancers", text, hint=hint)
+
+
+def virtual_ip(case: Case) -> Findings:
+    """A virtual IP that a machine has already, or that is far from the load balancers."""
+    address = _virtual_ip(case)
+    if not address:
+        return
+    holder = next((host for host in case.inventory.hosts.values() if address in _literal_addresses(case, host)), None)
+    if holder:
+        text = f"it is the address of host {holder.name} ({_place_of(case, holder)})"
+        hint = "Choose one that no machine has: the load balancers give it to one of themselves, and to another later."
+        yield _at_wide(case, ("cluster_virtual_ip",), "virtual-ip-of-a-host", text, hint=hint)
+    else:
+        yield from _distance(case, address)
+
+
+def _literal_addresses(case: Case, host: Host) -> t.Iterator[str]:
+    if host.name in case.addresses:
+        yield case.addresses[host.name][0]
+    yield host.name
+    for name in ("cluster_node_address", "ansible_host"):
+        variable = case.inventory.lookup(name, host)
+        if variable and isinstance(variable.value, str):
+            yield variable.value
+
+
+def _place_of(case: Case, host: Host) -> Origin:
+    return case.origin_of_address(host.name) if host.name in case.addresses else host.origin
+
+
+def _distance(case: Case, address: str) -> Findings:
+    """How far the virtual IP is from those that carry it; preflight, which sees the prefix lengths, decides exactly."""
+    # An interface of its own for it may well be in another network than the one that Ansible uses.
+    own = [host for host in case.load_balancers if not _has_interface(case, host)]
+    known = {case.addresses[host][0]: host for host in own if _is_ipv4(case.addresses[host][0])}
+    near = {length: _same_network(address, known, length) for length in (16, 24)}
+    if not known or near[24]:
+        return
+    told = _several([f"{host} ({where})" for where, host in known.items()])
+    hint = "Set one of their network; or, where another network card leads there, set cluster_virtual_ip_interface."
+    if near[16]:
+        text = f"it may lie outside the network of the load balancers, {told}"
+    else:
+        text = f"it lies outside the network of the load balancers, {told}"
+    yield _at_wide(case, ("cluster_virtual_ip",), "virtual-ip-elsewhere", text, hint=hint, warning=bool(near[16]))
+
+
+def _has_interface(case: Case, host: str) -> bool:
+    variable = case.inventory.lookup("cluster_virtual_ip_interface", case.inventory.hosts[host])
+    return variable is not None and case.value_for(variable, host) != ""
+
+
+def _is_ipv4(text: str) -> bool:
+    return is_address(text) and ":" not in text
+
+
+def _same_network(address: str, others: t.Iterable[str], length: int) -> bool:
+    network = ipaddress.ip_network(f"{address}/{length}", strict=False)
+    return any(ipaddress.ip_address(other) in network for other in others)
+
+
+def load_balancer_port(case: Case) -> Findings:
+    """A port that the load balancers and a component of Kubernetes on the same machine would both have."""
+    port, api_port = _load_balancer_port(case), case.wide("cluster_api_port")
+    taken = {number: owner for number, owner in PORTS_IN_USE.items() if number != 22}
+    nodes = [host for host in case.load_balancers if host in set(case.members)]
+    if port == api_port:
+        nodes = [host for host in nodes if host in set(case.control_planes)]
+        taken[port] = "the API server (cluster_api_port)"
+    if port in taken and nodes:
+        text = f"on {_several(nodes)} the load balancer and {taken[port]} would both have port {port}"
+        hint = "Set another, as 8443." if port != 8443 else "Set another, as 9443."
+        names = ("cluster_load_balancer_port", "cluster_api_port")
+        yield _at_wide(case, names, "load-balancer-port", text, value="", hint=hint)
+
+
+def external_etcd(case: Case) -> Findings:
+    """Files of an etcd cluster that are not on the controller."""
+    value = case.wide("cluster_external_etcd")
+    for key in ETCD_FILES if isinstance(value, dict) else ():
+        path = value.get(key)
+        if isinstance(path, str) and path and not os.access(_on_controller(case, path), os.R_OK):
+            text = f"{key} is {shown(path)}, and the controller has no such file that can be read"
+            hint = "A relative path counts from the playbook's folder."
+            yield _at_wide(case, ("cluster_external_etcd",), "no-such-file", text, value="", hint=hint)
+
+
+def _on_controller(case: Case, path: str) -> str:
+    return os.path.join(case.inventory.folder, os.path.expanduser(path))
 
 
 # --------------------------------------------------------------------------------------------------------- combinations
@@ -723,7 +935,7 @@ def ports(case: Case) -> Findings:
 def control_plane_count(case: Case) -> Findings:
     """An even number of control planes, which bears no more failures than one fewer."""
     count = len(case.control_planes)
-    if count and count % 2 == 0:
+    if count and count % 2 == 0 and not case.wide("cluster_external_etcd"):
         text = f"{count} control planes bear the loss of no more machines than {count - 1}: etcd needs a majority"
         origin = case.inventory.groups[CONTROL_PLANE].origin
         yield Finding("even-control-planes", text, origin, group=CONTROL_PLANE, warning=True)
@@ -751,7 +963,7 @@ def combinations(case: Case) -> Findings:
 
 
 def _segments(case: Case) -> Findings:
-    addresses = [address for address, _variable in case.addresses.values() if is_address(address)]
+    addresses = [case.addresses[host][0] for host in case.members if is_address(case.addresses[host][0])]
     prefixes = Counter(
         str(ipaddress.ip_network(address + ("/64" if ":" in address else "/24"), strict=False)) for address in addresses
     )
@@ -842,6 +1054,10 @@ RULES: t.Sequence[t.Callable[[Case], Findings]] = (
     address_ranges,
     endpoint,
     ports,
+    load_balancers,
+    virtual_ip,
+    load_balancer_port,
+    external_etcd,
     control_plane_count,
     combinations,
     mirror,

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 NODE_NAME = "lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
 TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 KUBEADM_API = "kubeadm.k8s.io/v1beta4"
+HAPROXY_SECTIONS = ("global", "defaults", "frontend", "backend")
+ETCD_FILES = ("ca_file", "cert_file", "key_file")
 
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _LABEL_VALUE = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
@@ -40,7 +42,7 @@ _KUBELET_LABELS = {
     "failure-domain.beta.kubernetes.io/zone",
 }
 
-_PORTS_IN_USE = {
+PORTS_IN_USE = {
     22: "SSH",
     2379: "etcd's clients",
     2380: "etcd's members",
@@ -113,6 +115,7 @@ _OWN_VARIABLES: t.Dict[str, t.Dict[t.Tuple[str, ...], str]] = {
         ("networking", "podSubnet"): "cluster_pod_cidr",
         ("networking", "serviceSubnet"): "cluster_service_cidr",
         ("networking", "dnsDomain"): "cluster_dns_domain",
+        ("etcd", "external"): "cluster_external_etcd",
     },
     "cluster_kubelet_config": {("clusterDomain",): "cluster_dns_domain"},
     "cluster_kube_proxy_config": {("mode",): "cluster_proxy_mode", ("clusterCIDR",): "cluster_pod_cidr"},
@@ -349,8 +352,93 @@ def _endpoint(value: str) -> Problems:
 def _port(value: int) -> Problems:
     if not 1 <= value <= 65535:
         yield Problem("this is no port", "1 to 65535", "Kubernetes' own choice is 6443.")
-    elif value in _PORTS_IN_USE:
-        yield Problem(f"this port belongs to {_PORTS_IN_USE[value]}", "a port of its own", "The usual one is 6443.")
+    elif value in PORTS_IN_USE:
+        yield Problem(f"this port belongs to {PORTS_IN_USE[value]}", "a port of its own", "The usual one is 6443.")
+
+
+def _virtual_ip(value: str) -> Problems:
+    allowed = "one IPv4 address, without a prefix length or port"
+    if not value:
+        return
+    bare = value.split("/")[0]
+    if not is_address(bare):
+        hint = "A name belongs into cluster_endpoint." if _is_host(value) else ""
+        yield Problem("this is no IP address", allowed, hint)
+    elif ":" in bare:
+        yield Problem("a virtual IP of IPv6 is not supported", allowed)
+    elif bare != value:
+        yield Problem("it has a prefix length", allowed, did_you_mean(bare))
+    elif not _is_for_machines(ipaddress.ip_address(value)):
+        yield Problem("no machine can have this address", allowed, "Set a free address in the load balancers' network.")
+
+
+def _is_for_machines(address: t.Union[ipaddress.IPv4Address, ipaddress.IPv6Address]) -> bool:
+    # In a network larger than a /24 a machine may have an address that ends in 0; nobody would choose it to be shared.
+    special = address.is_loopback or address.is_unspecified or address.is_multicast or address.is_reserved
+    return not special and not str(address).endswith(".0")
+
+
+def _interface(value: str) -> Problems:
+    if value and (not re.fullmatch(r"[^\s/:]{1,15}", value) or value in (".", "..")):
+        bare = re.sub(r"^/dev/|:.*$", "", value.strip())
+        hint = did_you_mean(bare) if bare != value and re.fullmatch(r"[^\s/:]{1,15}", bare) else ""
+        yield Problem("this is no name of a network interface", "up to 15 letters without '/', ':' and spaces", hint)
+
+
+def _virtual_router_id(value: int) -> Problems:
+    if not 0 <= value <= 255:
+        yield Problem("this is no virtual router id", "1 to 255, or 0 for the last number of cluster_virtual_ip")
+
+
+def _load_balancer_port(value: int) -> Problems:
+    if not 0 <= value <= 65535:
+        yield Problem("this is no port", "1 to 65535, or 0 for 6443 (8443 on control planes)")
+    elif value == 22:
+        yield Problem(f"this port belongs to {PORTS_IN_USE[value]}", "a port of its own", "The usual one is 6443.")
+
+
+def _haproxy_config(value: t.Mapping[str, t.Any]) -> Problems:
+    for section, lines in value.items():
+        if section not in HAPROXY_SECTIONS:
+            hint = did_you_mean(suggestion(str(section), HAPROXY_SECTIONS, 0.6))
+            yield Problem(f"{shown(section)} is no section that takes lines", ", ".join(HAPROXY_SECTIONS), hint)
+        elif not isinstance(lines, list):
+            hint = f"Write a list: {section}: [{shown(lines)}]." if isinstance(lines, str) else ""
+            yield Problem(f"{section} is {_kind_of(lines)}", "a list of lines", hint)
+        else:
+            for line in lines:
+                if not isinstance(line, str) or "\n" in line:
+                    yield Problem(f"{shown(line)} of {section} is not one line", "a list of lines, each as text")
+
+
+def _external_etcd(value: t.Mapping[str, t.Any]) -> Problems:
+    keys = ("endpoints", *ETCD_FILES)
+    meant = {key: suggestion(str(key), keys, 0.6) for key in value if key not in keys}
+    for key, close in meant.items():
+        yield Problem(f"there is no key {shown(key)}", ", ".join(keys), did_you_mean(close))
+    missing = [key for key in keys if not value.get(key) and key not in meant.values()]
+    if value and missing:
+        yield Problem("{} {} missing".format(", ".join(missing), "is" if len(missing) == 1 else "are"), ", ".join(keys))
+    for key in ETCD_FILES:
+        if value.get(key) and not isinstance(value[key], str):
+            yield Problem(f"{key} is {shown(value[key])}", "the path of a file on the controller")
+    yield from _etcd_endpoints(value.get("endpoints") or [])
+
+
+def _etcd_endpoints(value: t.Any) -> Problems:
+    allowed = "a list of URLs, as https://etcd-1.example.org:2379"
+    if not isinstance(value, list):
+        yield Problem(f"endpoints is {_kind_of(value)}", allowed, _type_hint("list", None, value))
+        return
+    for url in value:
+        if not isinstance(url, str) or _url_problem(url) or urlsplit(url).scheme != "https" or not urlsplit(url).port:
+            yield Problem(f"{shown(url)} of endpoints is no https:// URL with a port", allowed, _etcd_hint(url))
+
+
+def _etcd_hint(url: t.Any) -> str:
+    host = re.sub(r"^[^/]*://|/.*$", "", url) if isinstance(url, str) else ""
+    name, _colon, port = host.partition(":")
+    return did_you_mean(f"https://{name}:{port or 2379}") if _is_host(name) and re.fullmatch("[0-9]*", port) else ""
 
 
 def parse_range(value: str) -> t.Tuple[int, int]:
@@ -627,6 +715,12 @@ _FORMS: t.Dict[str, t.Callable[[t.Any], Problems]] = {
     "cluster_name": _name,
     "cluster_endpoint": _endpoint,
     "cluster_api_port": _port,
+    "cluster_virtual_ip": _virtual_ip,
+    "cluster_virtual_ip_interface": _interface,
+    "cluster_virtual_router_id": _virtual_router_id,
+    "cluster_load_balancer_port": _load_balancer_port,
+    "cluster_haproxy_config": _haproxy_config,
+    "cluster_external_etcd": _external_etcd,
     "cluster_extra_sans": _sans,
     "cluster_pod_cidr": _cidr,
     "cluster_service_cidr": _service_cidr,

@@ -14,6 +14,7 @@ version_added: 0.1.0
 short_description: Look at a machine before it becomes a node
 description:
   - Runs M(kubestead.cluster.node_state), with the controller's clock read before and after, so that clocks can be compared.
+  - On a load balancer, runs M(kubestead.cluster.virtual_ip_probe) after it.
   - Does not fail where the machine cannot be reached or examined, but says so, for M(kubestead.cluster.preflight_verdict) to judge.
 attributes:
   check_mode:
@@ -30,6 +31,7 @@ options:
 seealso:
   - module: kubestead.cluster.preflight_verdict
   - module: kubestead.cluster.node_state
+  - module: kubestead.cluster.virtual_ip_probe
 """
 
 EXAMPLES = r"""
@@ -37,6 +39,7 @@ EXAMPLES = r"""
   kubestead.cluster.preflight_look:
     spec:
       control_plane: "{{ inventory_hostname in groups['control_plane'] }}"
+      load_balancer: false
   register: look
 """
 
@@ -44,6 +47,12 @@ RETURN = r"""
 ansible_facts:
   description: What M(kubestead.cluster.node_state) returns, with C(time.window), the controller's clock before and after.
   returned: where the machine could be examined
+  type: dict
+probe:
+  description:
+    - What M(kubestead.cluster.virtual_ip_probe) returns, C(answers), C(routers), C(keepalived) and C(haproxy). Where it failed, C(failure)
+      says why.
+  returned: on load balancers that could be examined
   type: dict
 problem:
   description: Why it could not, with the keys C(finding) and C(seen).

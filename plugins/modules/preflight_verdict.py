@@ -11,7 +11,7 @@ DOCUMENTATION = r"""
 module: preflight_verdict
 author: Kubestead contributors (@kubestead)
 version_added: 0.1.0
-short_description: Judge whether machines can become the nodes of a cluster
+short_description: Judge whether machines can become the nodes and load balancers of a cluster
 description:
   - Takes what M(kubestead.cluster.preflight_look) returned for each host, runs on the controller, and tells every finding of every host.
   - Fails where a finding of level error was not accepted in C(cluster_preflight_ignore) of its host.

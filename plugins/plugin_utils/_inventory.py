@@ -105,6 +105,7 @@ class _Reader:
             strays=[*self._strays("group", groups), *self._strays("host", {**hosts, "localhost": None})],
             source=self._source,
             render=self._render,
+            folder=self._loader.get_basedir(),
         )
         return self._model
 

@@ -11,13 +11,14 @@ GONE = (
     *("/etc/containerd", "/etc/crictl.yaml", "/etc/sysctl.d/99-kubestead.conf", "/etc/modules-load.d/kubestead.conf"),
     *("/etc/apt/sources.list.d/kubernetes.sources", "/etc/apt/sources.list.d/docker.sources"),
     *("/etc/apt/keyrings/kubernetes.asc", "/etc/apt/keyrings/docker.asc"),
+    *("/etc/haproxy", "/etc/keepalived", "/etc/systemd/system/haproxy.service.d", "/run/haproxy"),
     *("/run/containerd", "/run/flannel", "/run/kubestead.lock"),
     *("/var/lib/cni", "/var/lib/kubestead", "/var/log/pods", "/var/log/containers"),
 )
 # Mounts of the lab's nodes: they are emptied and kept.
 EMPTY = ("/var/lib/kubelet", "/var/lib/etcd", "/var/lib/containerd")
 OWN = ("/etc/cni/net.d/99-own.off", "/etc/apt/sources.list.d/own.sources")
-PACKAGES = {"kubeadm", "kubelet", "kubectl", "cri-tools", "kubernetes-cni", "containerd.io"}
+PACKAGES = {"kubeadm", "kubelet", "kubectl", "cri-tools", "kubernetes-cni", "containerd.io", "haproxy", "keepalived"}
 
 
 def test_what_was_made_is_gone(host: Host) -> None:

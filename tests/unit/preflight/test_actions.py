@@ -14,13 +14,20 @@ from ansible_collections.kubestead.cluster.plugins.action.preflight_verdict impo
 
 ROOT = Path(__file__).parents[3]
 LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+# With an interface that no machine has, so that nobody is asked.
+BALANCER = {
+    "load_balancer": True,
+    "cluster_virtual_ip": "192.0.2.10",
+    "cluster_virtual_ip_interface": "nowhere0",
+    "cluster_node_address": "",
+}
 PLAY = [
     {
         "hosts": "all",
         "gather_facts": False,
         "any_errors_fatal": True,
         "tasks": [
-            {"kubestead.cluster.preflight_look": {"spec": {"number": "{{ number }}"}}, "register": "look"},
+            {"kubestead.cluster.preflight_look": {"spec": "{{ spec }}"}, "register": "look"},
             {"ansible.builtin.debug": {"msg": "{{ look | to_json }}"}},
         ],
     }
@@ -41,9 +48,11 @@ def looks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
     """What preflight_look returned for each host, in check mode."""
     folder = tmp_path_factory.mktemp("looks")
     hosts = {
-        "fine": {**LOCAL, "number": 1},
-        "silent": {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1, "number": 2},
-        "bare": {**LOCAL, "ansible_python_interpreter": "/nowhere/python3", "number": 3},
+        "fine": {**LOCAL, "spec": {"number": 1}},
+        "balancer": {**LOCAL, "spec": BALANCER},
+        "lost": {**LOCAL, "spec": {**BALANCER, "cluster_virtual_ip": "nowhere"}},
+        "silent": {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1, "spec": {"number": 2}},
+        "bare": {**LOCAL, "ansible_python_interpreter": "/nowhere/python3", "spec": {"number": 3}},
     }
     (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts}}))
     (folder / "play.json").write_text(json.dumps(PLAY))
@@ -64,6 +73,19 @@ def test_a_machine_that_answers_is_seen_with_the_controllers_clock_around_it(loo
     assert state["kubernetes"]["stage"]
     assert looks["fine"]["changed"] is False
     assert looks["fine"]["spec"] == {"number": 1}
+
+
+def test_a_load_balancer_is_probed_and_others_are_not(looks: dict[str, Any]) -> None:
+    assert "probe" not in looks["fine"]
+    probe = looks["balancer"]["probe"]
+    assert (probe["answers"], probe["routers"]) == ([], [])
+    assert {probe["keepalived"], probe["haproxy"]} <= {"absent", "default", "foreign", "ours"}
+    assert looks["balancer"]["ansible_facts"]["kubestead"]["hostname"]
+
+
+def test_a_probe_that_fails_leaves_the_look_as_it_is(looks: dict[str, Any]) -> None:
+    assert looks["lost"]["probe"] == {"failure": "nowhere is no IPv4 address."}
+    assert looks["lost"]["ansible_facts"]["kubestead"]["hostname"]
 
 
 def test_a_machine_that_does_not_answer_is_noted_and_not_lost(looks: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from ansible_collections.kubestead.cluster.plugins.module_utils._preflight import KINDS, TESTED_SYSTEMS
 
 PAGE = Path(__file__).parents[3] / "docs" / "preflight.md"
-FIELDS = {"pod_cidr": "POD-CIDR"}
+FIELDS = {"pod_cidr": "POD-CIDR", "free_id": "NUMBER"}
 
 
 def section(name: str) -> str:

@@ -73,7 +73,14 @@ def _state(number: int) -> dict[str, Any]:
 
 def _spec(number: int, control_plane: bool) -> dict[str, Any]:
     return {
+        "node": True,
         "control_plane": control_plane,
+        "load_balancer": False,
+        "load_balancers": [],
+        "load_balancer_addresses": [],
+        "load_balancer_port": 6443,
+        "virtual_router_id": 0,
+        "external_etcd": False,
         "control_planes": ["cp-1"],
         "endpoint_hosts": ["192.0.2.1", "cp-1"],
         "ansible_host": f"192.0.2.{number}",
@@ -90,6 +97,8 @@ def _spec(number: int, control_plane: bool) -> dict[str, Any]:
         "cluster_proxy_mode": "iptables",
         "cluster_set_hostname": True,
         "cluster_swap": "off",
+        "cluster_virtual_ip": "",
+        "cluster_virtual_ip_interface": "",
     }
 
 
@@ -100,6 +109,28 @@ class Machines:
         self.states = {"cp-1": _state(1), "worker-1": _state(2)}
         self.specs = {"cp-1": _spec(1, control_plane=True), "worker-1": _spec(2, control_plane=False)}
         self.problems: dict[str, tuple[str, str]] = {}
+        self.probes: dict[str, dict[str, Any]] = {}
+
+    def add_load_balancers(self) -> None:
+        """Put lb-1 and lb-2, that nothing was installed on, before the cluster."""
+        for number, name in ((5, LB), (6, "lb-2")):
+            self.states[name], self.specs[name] = _state(number), _spec(number, control_plane=False)
+            self.specs[name]["node"] = False
+        self.balance(LB, "lb-2")
+
+    def balance(self, *names: str) -> None:
+        """Make these hosts the load balancers."""
+        for name, spec in self.specs.items():
+            spec.update(
+                load_balancer=name in names,
+                load_balancers=list(names),
+                load_balancer_addresses=[self.specs[one]["ansible_host"] for one in names],
+                load_balancer_port=8443 if "cp-1" in names else 6443,
+                virtual_router_id=10,
+                cluster_virtual_ip="192.0.2.10",
+            )
+        for name in names:
+            self.probes[name] = {"answers": [], "routers": [], "keepalived": "absent", "haproxy": "absent"}
 
     def add_control_plane(self) -> None:
         self.states["cp-2"], self.specs["cp-2"] = _state(3), _spec(3, control_plane=True)
@@ -124,7 +155,7 @@ class Machines:
         self.states[host]["ports"].update({"10250": "kubelet"})
 
     def judge(self) -> list[Finding]:
-        return judge(self.states, self.specs, self.problems)
+        return judge(self.states, self.specs, self.problems, self.probes)
 
     def found(self) -> set[tuple[str, str, str]]:
         return {(finding.host, finding.name, finding.level) for finding in self.judge()}
@@ -201,12 +232,60 @@ def _second_authority(machines: Machines) -> None:
     machines.member("cp-2", ca_hash="sha256:bb", server="https://192.0.2.3:6443")
 
 
+def _control_plane_balances(machines: Machines) -> None:
+    machines.balance(CP)
+
+
+def _balanced(*changes: Callable[[Machines], None]) -> Callable[[Machines], None]:
+    return _all(Machines.add_load_balancers, *changes)
+
+
+def _probe(host: str, **seen: Any) -> Callable[[Machines], None]:
+    return lambda machines: machines.probes[host].update(seen)
+
+
+def _has(host: str, *addresses: str) -> Callable[[Machines], None]:
+    return lambda machines: machines.states[host]["interfaces"][0]["addresses"].extend(addresses)
+
+
+def _leave_out(host: str) -> Callable[[Machines], None]:
+    def apply(machines: Machines) -> None:
+        del machines.states[host], machines.specs[host], machines.probes[host]
+
+    return apply
+
+
+def _second_card(machines: Machines) -> None:
+    for host in (LB, LB2):
+        card = {"name": "eth1", "mac": f"eth1 of {host}", "addresses": ["198.51.100.5/24"]}
+        machines.states[host]["interfaces"].append(card)
+
+
+def _router(identifier: int, source: str) -> dict[str, Any]:
+    return {"virtual_router_id": identifier, "source": source, "version": 3, "addresses": ["192.0.2.100"]}
+
+
+def _unfit(host: str) -> Callable[[Machines], None]:
+    """Take from a machine all that a node needs and a load balancer does not."""
+    return _all(
+        *(_set(host, path, value) for path, value in {"cpus": 1, "memory_mb": 512, "os architecture": "armhf"}.items()),
+        *(_set(host, path, value) for path, value in {"cgroup version": 1, "iptables agree": False}.items()),
+        _set(host, "modules", dict.fromkeys(_state(1)["modules"], "missing")),
+        _set(host, "resolver servers", []),
+        _set(host, "disks", dict.fromkeys(("/var/lib", "/var/lib/containerd"), _disk(1))),
+        _set(host, "ports", {"10250": "nginx", "2379": "etcd"}),
+        _set(host, "packages kubelet", "1.37.1-1.1"),
+        _set(host, "packages docker-ce", "5:29.0.1-1"),
+        _set(host, "kubernetes stage", "partial"),
+    )
+
+
 def _disks(available_gb: float, size_gb: float = 100) -> Callable[[Machines], None]:
     disk = _disk(available_gb, size_gb)
     return _set("worker-1", "disks", dict.fromkeys(("/var/lib", "/var/lib/containerd", "/var/lib/kubelet"), disk))
 
 
-CP, WORKER = "cp-1", "worker-1"
+CP, WORKER, LB, LB2 = "cp-1", "worker-1", "lb-1", "lb-2"
 LOOP = {"path": "/etc/resolv.conf", "servers": ["127.0.0.11"], "loopback": True, "upstream": None}
 UPSTREAM = {**LOOP, "servers": ["127.0.0.53"], "upstream": "/run/systemd/resolve/resolv.conf"}
 CONTAINER = _set(WORKER, "container", "docker")
@@ -314,6 +393,86 @@ TRIGGERS: dict[str, tuple[Callable[[Machines], None], set[tuple[str, str, str]]]
         {(WORKER, "runtime-conflict", "error")},
     ),
     "Docker": (_set(WORKER, "packages docker-ce", "5:29.0.1-1"), {(WORKER, "docker-present", "warning")}),
+    "a load balancer of another family": (
+        _balanced(_set(LB, "os family", "other")),
+        {(LB, "unsupported-os", "error")},
+    ),
+    "a load balancer's old python": (_balanced(_set(LB, "python", "3.8.10")), {(LB, "python-old", "error")}),
+    "a load balancer's clock": (_balanced(_set(LB, "time epoch", 1005.2)), {(LB, "clock-apart", "warning")}),
+    "a load balancer and a node of one copy": (
+        _balanced(_set(LB, "machine_id", _state(1)["machine_id"])),
+        {(CP, "duplicate-machine-id", "error"), (LB, "duplicate-machine-id", "error")},
+    ),
+    "a load balancer behind translation": (
+        _balanced(_set(LB, "interfaces", [])),
+        {(LB, "address-missing", "error")},
+    ),
+    "a load balancer's firewall": (_balanced(_set(LB, "firewall ufw", "active")), {(LB, "ufw-active", "warning")}),
+    "the load balancer's port taken": (_balanced(_set(LB, "ports 6443", "nginx")), {(LB, "port-in-use", "error")}),
+    "the load balancer's port, nobody knows by whom": (
+        _balanced(_set(LB, "ports 6443", "?")),
+        {(LB, "port-in-use", "error")},
+    ),
+    "both ports of a control plane that balances": (
+        _all(_control_plane_balances, _set(CP, "ports", {"6443": "nginx", "8443": "kube-apiserver"})),
+        {(CP, "port-in-use", "error")},
+    ),
+    "no such interface": (
+        _balanced(_wish("cluster_virtual_ip_interface", "eth9")),
+        {(LB, "virtual-ip-interface", "error"), (LB2, "virtual-ip-interface", "error")},
+    ),
+    "an interface in another network": (
+        _balanced(_set(LB, "interfaces", [{"name": "eth0", "mac": "x", "addresses": ["192.0.2.5/29", "fd00::5/64"]}])),
+        {(LB, "virtual-ip-network", "error")},
+    ),
+    "the last address of the network": (
+        _balanced(_wish("cluster_virtual_ip", "192.0.2.255")),
+        {(LB, "virtual-ip-network", "error"), (LB2, "virtual-ip-network", "error")},
+    ),
+    "a machine without the interface's network, though it has the address": (
+        _balanced(
+            _set(LB, "interfaces", [{"name": "eth0", "mac": "x", "addresses": ["192.0.2.5/32", "192.0.2.10/32"]}]),
+            _probe(LB, keepalived="ours"),
+        ),
+        {(LB, "virtual-ip-network", "error")},
+    ),
+    "the virtual IP of a stranger": (
+        _balanced(_probe(LB, answers=["52:54:00:99:99:99"])),
+        {(LB, "virtual-ip-in-use", "error")},
+    ),
+    "the virtual IP of a worker": (
+        _balanced(_has(WORKER, "192.0.2.10/24"), _probe(LB, answers=["52:54:00:00:00:02"])),
+        {(WORKER, "virtual-ip-in-use", "error")},
+    ),
+    "a worker that answers for the virtual IP": (
+        _balanced(_probe(LB, answers=["52:54:00:00:00:02"])),
+        {(LB, "virtual-ip-in-use", "error")},
+    ),
+    "the virtual IP as a load balancer's own": (
+        _balanced(_has(LB2, "192.0.2.10/24"), _probe(LB, answers=["52:54:00:00:00:06"])),
+        {(LB2, "virtual-ip-in-use", "error")},
+    ),
+    "the virtual IP of a stranger, or of one left out": (
+        _balanced(
+            _probe(LB, answers=["52:54:00:99:99:99"], routers=[_router(10, "192.0.2.99")]),
+            _leave_out(LB2),
+        ),
+        {(LB, "virtual-ip-in-use", "warning"), (LB, "virtual-router-id-taken", "warning")},
+    ),
+    "a probe that failed": (
+        _balanced(_probe(LB, failure="needs root")),
+        {(LB, "virtual-ip-unprobed", "warning")},
+    ),
+    "the virtual router id of a stranger": (
+        _balanced(_probe(LB, routers=[_router(10, "192.0.2.99")])),
+        {(LB, "virtual-router-id-taken", "error")},
+    ),
+    "keepalived of others": (_balanced(_probe(LB, keepalived="foreign")), {(LB, "keepalived-foreign", "error")}),
+    "haproxy of others": (_balanced(_probe(LB, haproxy="foreign")), {(LB, "haproxy-foreign", "error")}),
+    "a control plane that balances, unfit for both": (
+        _all(_control_plane_balances, _set(CP, "cpus", 1), _probe(CP, haproxy="foreign")),
+        {(CP, "cpus", "error"), (CP, "haproxy-foreign", "error")},
+    ),
 }
 
 # What looks like one of the findings and is none.
@@ -374,6 +533,36 @@ CALM: dict[str, Callable[[Machines], None]] = {
         _wish("ansible_host", "host.example"), _wish("cluster_node_address", "")
     ),
     "Docker's containerd where it is wanted": _set(WORKER, "packages containerd.io", "2.3.7-1"),
+    "load balancers": Machines.add_load_balancers,
+    "a load balancer that would be no node": _balanced(_unfit(LB)),
+    "load balancers at work": _balanced(
+        _has(LB, "192.0.2.10/32"),
+        *(_probe(host, keepalived="ours", haproxy="ours") for host in (LB, LB2)),
+        _set(LB, "ports 6443", "haproxy"),
+        _set(LB2, "ports 6443", "?"),
+    ),
+    "a further load balancer that hears the others": _balanced(
+        _has(LB, "192.0.2.10/32"),
+        _probe(LB, keepalived="ours", haproxy="ours"),
+        _probe(LB2, answers=["52:54:00:00:00:05"], routers=[_router(10, "192.0.2.5")]),
+    ),
+    "a load balancer left out, known by its address": _balanced(
+        _probe(LB, routers=[_router(10, "192.0.2.6")]),
+        _leave_out(LB2),
+    ),
+    "packages' own configurations": _balanced(_probe(LB, keepalived="default", haproxy="default")),
+    "a router with another id": _balanced(_probe(LB, routers=[_router(51, "192.0.2.99")])),
+    "control planes that balance": _all(
+        _control_plane_balances, _member(CP), _set(CP, "ports", {"6443": "kube-apiserver"})
+    ),
+    "an interface of its own for the virtual IP": _balanced(
+        _second_card,
+        _wish("cluster_virtual_ip_interface", "eth1"),
+        _wish("cluster_virtual_ip", "198.51.100.10"),
+    ),
+    "etcd of one's own on a control plane": _all(
+        _wish("external_etcd", True), _set(CP, "ports 2379", "etcd"), _set(CP, "ports 2380", "etcd")
+    ),
 }
 
 
@@ -405,6 +594,55 @@ def test_a_limited_run_compares_the_worker_with_the_endpoint(machines: Machines)
         "foreign-member",
         "its API server is https://203.0.113.7:6443, this cluster's is 192.0.2.1",
     )
+
+
+def _seen(machines: Machines) -> list[tuple[str, str]]:
+    return [(finding.name, finding.seen) for finding in machines.judge()]
+
+
+def test_a_missing_interface_comes_with_those_that_are_there(machines: Machines) -> None:
+    machines.add_load_balancers()
+    machines.specs[LB]["cluster_virtual_ip_interface"] = "enp1s0"
+    machines.states[LB]["interfaces"].append({"name": "enp1s1", "mac": "x", "addresses": []})
+    assert _seen(machines) == [
+        ("virtual-ip-interface", "there is no enp1s0, the machine has eth0, enp1s1; did you mean eth0?")
+    ]
+    machines.specs[LB]["cluster_virtual_ip"] = "198.51.100.10"
+    assert _seen(machines)[0][1].endswith("did you mean enp1s1?")
+
+
+def test_a_network_without_the_virtual_ip_is_shown(machines: Machines) -> None:
+    machines.add_load_balancers()
+    machines.specs[LB]["cluster_virtual_ip"] = "198.51.100.10"
+    assert _seen(machines) == [
+        ("virtual-ip-network", "198.51.100.10 is cluster_virtual_ip; eth0 has 192.0.2.5/24"),
+    ]
+
+
+def test_who_answers_is_named_where_it_is_known(machines: Machines) -> None:
+    machines.add_load_balancers()
+    machines.probes[LB]["answers"] = ["52:54:00:00:00:02", "52:54:00:99:99:99"]
+    assert [seen for _name, seen in _seen(machines)] == [
+        "52:54:00:00:00:02 of worker-1 answers for 192.0.2.10",
+        "52:54:00:99:99:99 answers for 192.0.2.10",
+    ]
+
+
+def test_a_virtual_router_id_is_proposed_that_nobody_was_heard_with(machines: Machines) -> None:
+    machines.add_load_balancers()
+    machines.probes[LB]["routers"] = [_router(10, "192.0.2.99"), _router(11, "192.0.2.99")]
+    machines.probes[LB2]["routers"] = [_router(12, "192.0.2.98")]
+    (finding,) = machines.judge()
+    assert finding.seen == "192.0.2.99 uses id 10 for 192.0.2.100"
+    assert "cluster_virtual_router_id: 13," in finding.remedy
+
+
+def test_the_firewall_of_a_load_balancer_needs_its_port_and_the_others_messages(machines: Machines) -> None:
+    machines.add_load_balancers()
+    machines.states[LB]["firewall"]["ufw"] = "active"
+    assert _seen(machines) == [
+        ("ufw-active", "ufw is active; the machine needs 6443/tcp, VRRP (protocol 112) from the other load balancers")
+    ]
 
 
 def test_of_three_clocks_the_odd_one_is_named(machines: Machines) -> None:

@@ -21,6 +21,8 @@ ROOT = HERE.parents[2]
 CASES = [
     ("lab", "inventories/lab", "container"),
     ("proxy-and-pass-through", "tests/unit/roles/inventories/proxy-and-pass-through", "machine"),
+    ("prod", "inventories/prod", "machine"),
+    ("load-balancers-on-control-planes", "tests/integration/inventory-together", "container"),
     ("aliyun-images", "tests/unit/roles/inventories/aliyun-images", "machine"),
 ]
 
@@ -29,9 +31,9 @@ CASES = [
 def rendered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     name, inventory, state = request.param
     output = tmp_path_factory.mktemp(name)
-    hosts = yaml.safe_load((ROOT / inventory / "hosts.yml").read_text())["all"]["children"]
-    for group in ("control_plane", "workers"):
-        (output / next(iter(hosts[group]["hosts"]))).mkdir()
+    groups = yaml.safe_load((ROOT / inventory / "hosts.yml").read_text())["all"]["children"]
+    for hosts in filter(None, (group.get("hosts") for group in groups.values())):
+        (output / next(iter(hosts))).mkdir()
     command = [
         str(Path(sys.executable).with_name("ansible-playbook")),
         str(HERE / "render.yml"),

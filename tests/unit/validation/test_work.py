@@ -16,7 +16,9 @@ SUPPORTED = Supported({"1.36": "1.36.4"})
 CALLS_PER_HOST = 120
 
 
-def farm(size: int, variables: dict[str, Any], render: Callable[[Any, str], Any] | None = None) -> Inventory:
+def farm(
+    size: int, variables: dict[str, Any], render: Callable[[Any, str], Any] | None = None, balancers: int = 0
+) -> Inventory:
     names = [f"node-{number}" for number in range(size)]
     hosts = {
         name: Host(
@@ -37,6 +39,7 @@ def farm(size: int, variables: dict[str, Any], render: Callable[[Any, str], Any]
         "all": Group("all", names, [everyone]),
         "control_plane": Group("control_plane", names[:1]),
         "workers": Group("workers", names[1:]),
+        "load_balancers": Group("load_balancers", names[1 : balancers + 1]),
     }
     return Inventory(groups, hosts, **({"render": render} if render else {}))
 
@@ -63,6 +66,15 @@ def test_work_grows_with_the_hosts_and_no_faster(options: Any) -> None:
     many = calls_of(lambda: _validation.validate(large, options, SUPPORTED))
     assert (many - few) / 900 < CALLS_PER_HOST
     assert many < 11 * few
+
+
+def test_a_virtual_ip_is_compared_with_each_host_once(options: Any) -> None:
+    variables = {"cluster_virtual_ip": "10.0.9.10"}
+    small, large = (farm(size, variables, balancers=3) for size in (100, 1000))
+    assert [finding.rule for finding in _validation.validate(large, options, SUPPORTED)] == ["virtual-ip-elsewhere"]
+    few = calls_of(lambda: _validation.validate(small, options, SUPPORTED))
+    many = calls_of(lambda: _validation.validate(large, options, SUPPORTED))
+    assert (many - few) / 900 < CALLS_PER_HOST
 
 
 def test_a_definition_for_all_is_looked_at_once(options: Any, monkeypatch: pytest.MonkeyPatch) -> None:

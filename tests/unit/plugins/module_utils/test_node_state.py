@@ -73,7 +73,7 @@ def test_of_several_default_routes_the_one_with_the_least_metric_counts(machine:
     assert machine.look().default_interface()["dev"] == "eth0"
 
 
-@pytest.mark.parametrize("name", ["lo", "cni0", "flannel.1", "veth12ab", "cali0123", "docker0", "br-0123"])
+@pytest.mark.parametrize("name", ["lo", "cni0", "flannel.1", "veth12ab", "cali0123", "docker0", "br-0123456789ab"])
 def test_interfaces_of_containers_and_pod_networks_are_left_out(name: str) -> None:
     text = json.dumps(
         [{"ifname": name, "address": "x", "addr_info": []}, {"ifname": "ens3", "address": "y", "addr_info": []}]
