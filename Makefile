@@ -55,6 +55,12 @@ integration: $(DEV) ## Whole clusters on the lab
 bench: $(DEV) ## The playbook against a bare shell script with kubeadm, on the same nodes
 	@tests/run bench
 
+.PHONY: failures
+failures: $(DEV) ## What each failure of a machine costs a highly available lab, written to docs/failures.md
+	@kubestead lab up -i inventories/lab-ha
+	python -m tests.integration.failures -i inventories/lab-ha --write docs/failures.md
+	kubestead lab down -i inventories/lab-ha
+
 .PHONY: docs
 docs: $(DEV) ## Writes again what is generated: defaults, variable pages, JSON schema
 	@python -m kubestead.specification

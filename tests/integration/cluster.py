@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,16 +44,33 @@ class Run:
         return self
 
 
+def members(groups: Mapping[str, Any], name: str) -> list[str]:
+    """The hosts of a group of the inventory and of the groups in it, each once."""
+    group = groups.get(name) or {}
+    inherited = [host for child in group.get("children") or () for host in members(groups, child)]
+    return list(dict.fromkeys([*(group.get("hosts") or ()), *inherited]))
+
+
 class Cluster:
     """The cluster that an inventory describes, on the lab's containers."""
 
     def __init__(self, inventory: Path) -> None:
         self.inventory = inventory
-        hosts = yaml.safe_load((inventory / "hosts.yml").read_text())["all"]["children"]
+        everything = yaml.safe_load((inventory / "hosts.yml").read_text())["all"]
+        groups = everything["children"]
         variables = yaml.safe_load((inventory / "group_vars/all/cluster.yml").read_text())
         self.name: str = variables["cluster_name"]
-        self.control_planes = list(hosts["control_plane"]["hosts"])
-        self.nodes = list(dict.fromkeys([*self.control_planes, *hosts["workers"]["hosts"]]))
+        self.virtual_ip: str = variables.get("cluster_virtual_ip", "")
+        self.api_port: int = variables.get("cluster_api_port", 6443)
+        self.control_planes = members(groups, "control_plane")
+        self.load_balancers = members(groups, "load_balancers")
+        self.nodes = list(dict.fromkeys([*self.control_planes, *members(groups, "workers")]))
+        self.addresses: dict[str, str] = {
+            host: entry["ansible_host"]
+            for group in (everything, *groups.values())
+            for host, entry in (group.get("hosts") or {}).items()
+            if entry and "ansible_host" in entry
+        }
 
     def start(
         self, playbook: str, *arguments: str, python: str = sys.executable, folder: Path = ROOT
@@ -109,9 +126,13 @@ class Cluster:
             assert time.monotonic() < deadline, "waited in vain"
             time.sleep(0.2)
 
+    def container(self, host: str) -> str:
+        """Name of the container that is this host."""
+        return f"{self.name}-{host}"
+
     def host(self, node: str) -> Any:
         """The node seen through the container engine, without Ansible."""
-        return testinfra.get_host(f"docker://{self.name}-{node}")
+        return testinfra.get_host(f"docker://{self.container(node)}")
 
     def kubectl(self, *arguments: str) -> Any:
         """What kubectl on a control plane answers, as JSON."""

@@ -13,6 +13,8 @@ from .cluster import ROOT, Cluster
 from .residue import Snapshot, docker, take
 
 INVENTORY = Path(__file__).parent / "inventory"
+HA_INVENTORY = Path(__file__).parent / "inventory-ha"
+TOGETHER_INVENTORY = Path(__file__).parent / "inventory-together"
 
 
 def lab(*arguments: str, inventory: Path = INVENTORY) -> None:
@@ -28,6 +30,24 @@ def cluster() -> Iterator[Cluster]:
     lab("up", "--no-cluster")
     yield Cluster(INVENTORY)
     lab("down")
+
+
+@pytest.fixture(scope="session")
+def ha_cluster() -> Iterator[Cluster]:
+    """Three control planes, two workers and two load balancers, built from nothing by one run."""
+    lab("down", inventory=HA_INVENTORY)
+    lab("up", inventory=HA_INVENTORY)
+    yield Cluster(HA_INVENTORY)
+    lab("down", inventory=HA_INVENTORY)
+
+
+@pytest.fixture(scope="session")
+def together() -> Iterator[Cluster]:
+    """Fresh nodes for three control planes that also balance and run pods."""
+    lab("down", inventory=TOGETHER_INVENTORY)
+    lab("up", "--no-cluster", inventory=TOGETHER_INVENTORY)
+    yield Cluster(TOGETHER_INVENTORY)
+    lab("down", inventory=TOGETHER_INVENTORY)
 
 
 @pytest.fixture(scope="session")
