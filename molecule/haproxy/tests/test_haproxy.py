@@ -15,9 +15,9 @@ def test_it_listens_beside_the_api_servers_port(host: Host) -> None:
 
 
 def test_it_knows_the_control_planes_and_none_else(host: Host, addresses: dict[str, str]) -> None:
-    configuration = host.file("/etc/haproxy/haproxy.cfg").content_string.split()
-    assert configuration.count("server") == 1
-    assert f"{addresses['control-plane-1']}:6443" in configuration
+    lines = [line.split() for line in host.file("/etc/haproxy/haproxy.cfg").content_string.splitlines()]
+    servers = [line[1:] for line in lines if line[:1] == ["server"]]
+    assert servers == [["control-plane-1", f"{addresses['control-plane-1']}:6443"]]
 
 
 def test_sockets_are_roots_alone(host: Host) -> None:
