@@ -25,8 +25,9 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._lock import SEC
 if t.TYPE_CHECKING:
     from ansible_collections.kubestead.cluster.plugins.module_utils._cleanup import Machine
 
+ETCD_FOLDER = "/var/lib/etcd"
 FOLDERS = (
-    *("/var/lib/kubelet", "/var/lib/etcd", "/etc/kubernetes", "/var/lib/cni", "/var/lib/calico", "/var/lib/kubestead"),
+    *("/var/lib/kubelet", ETCD_FOLDER, "/etc/kubernetes", "/var/lib/cni", "/var/lib/calico", "/var/lib/kubestead"),
     *("/run/flannel", "/run/calico", "/var/log/calico", "/var/log/pods", "/var/log/containers"),
     *(SECRETS_PATH, CACHE_PATH),
 )
@@ -38,6 +39,7 @@ _PLUGINS = "/usr/libexec/kubernetes/kubelet-plugins/volume/exec"
 _ENTRY = re.compile(r"^[\s-]*(?P<key>certificate-authority-data|server):\s*[\"']?(?P<value>[^\s\"']+)", re.MULTILINE)
 _NAMED = re.compile(r"^clusters:\n(?:[ -].*\n)*?  name:\s*[\"']?(?P<name>[^\s\"']+)", re.MULTILINE)
 _DATA_DIR = re.compile(r"--data-dir=([^\s\"']+)")
+_ETCD_PREFIX = re.compile(r"--etcd-prefix=([^\s\"']+)")
 _ETCD_FAILED = "Failed to remove etcd member"
 
 
@@ -84,6 +86,7 @@ class ClusterCleanup:
         self.pod_cidrs: list[str] = params["pod_cidrs"]
         self.users: list[str] = params["admin_users"]
         self.whole_cluster: bool = params["whole_cluster"]
+        self.external_etcd: list[str] = params["external_etcd"]
         self.state = KubernetesState(machine.root)
         self.authority = self._authority()
 
@@ -104,6 +107,7 @@ class ClusterCleanup:
     def clean(self) -> None:
         """Take the cluster off."""
         data_dirs = _DATA_DIR.findall(self.machine.text("/etc/kubernetes/manifests/etcd.yaml"))
+        self._leave_external_etcd()
         self.machine.stop_unit("kubelet.service")
         self._kubeadm_reset()
         Runtime(self.machine).clean()
@@ -111,7 +115,7 @@ class ClusterCleanup:
         Firewall(self.machine).clean()
         remove_counters(self.machine)
         self._clean_kubeconfigs()
-        self._clean_files([path for path in data_dirs if path not in FOLDERS])
+        self._clean_files(data_dirs)
         self._clean_hosts()
 
     def _authority(self) -> str:
@@ -125,14 +129,24 @@ class ClusterCleanup:
                 return authorities[0]
         return ""
 
+    def _leave_external_etcd(self) -> None:
+        if not self.external_etcd or not self.whole_cluster or self.state.role != "control_plane":
+            return
+        manifest = self.machine.text("/etc/kubernetes/manifests/kube-apiserver.yaml")
+        prefix = _ETCD_PREFIX.search(manifest)
+        self.machine.leave(
+            f"the cluster's data in etcd at {', '.join(self.external_etcd)}, which is not ours to remove. A new cluster there "
+            f"wants it gone: `etcdctl del --prefix {prefix[1].rstrip('/') if prefix else '/registry'}/` removes it"
+        )
+
     def _kubeadm_reset(self) -> None:
         traces = self.state.traces or self.state.interrupted or self.machine.text("/var/lib/kubelet/config.yaml")
         if traces and self.machine.has("kubeadm"):
             self.machine.take("membership in the cluster (kubeadm reset)", self._run_kubeadm)
 
     def _run_kubeadm(self) -> None:
-        # Members that all go at once must not wait for each other's votes.
-        skip = ("--skip-phases=remove-etcd-member",) if self.whole_cluster else ()
+        # Members that all go at once must not wait for each other's votes, and an etcd of the user's own has none of ours.
+        skip = ("--skip-phases=remove-etcd-member",) if self.whole_cluster or self.external_etcd else ()
         outcome = Kubeadm(self.machine.module).run(
             "reset", "--force", f"--cri-socket=unix://{SOCKET}", *skip, check=False, timeout=300
         )
@@ -145,7 +159,8 @@ class ClusterCleanup:
     def _clean_files(self, data_dirs: t.Sequence[str]) -> None:
         for path in CNI_FILES:
             self.machine.take_file(path)
-        for folder in (*FOLDERS, *data_dirs):
+        ours = [folder for folder in FOLDERS if folder != ETCD_FOLDER or not self.external_etcd]
+        for folder in dict.fromkeys((*ours, *data_dirs)):
             self.machine.take_folder(folder)
         for path in self.machine.glob("/etc/cni/net.d/*"):
             self.machine.leave(f"{path}: another pod network's")

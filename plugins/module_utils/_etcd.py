@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import re
@@ -59,8 +60,10 @@ class Etcd:
 
     def __init__(self, hosts: t.Sequence[str], pki: str = PKI, timeout: float = 10) -> None:
         self.hosts = list(hosts)
-        self.pki = pki
+        self.port: t.Optional[int] = CLIENT_PORT
+        self.files = (f"{pki}/ca.crt", f"{pki}/healthcheck-client.crt", f"{pki}/healthcheck-client.key")
         self.timeout = timeout
+        self.answered = False
 
     def members(self) -> list[Member]:
         """All members; needs a cluster that has its majority."""
@@ -79,10 +82,11 @@ class Etcd:
         raise KubesteadError("No member of etcd answers: " + ("; ".join(failures) or "none is known") + ".")
 
     def _try(self, host: str, path: str, question: t.Any, failures: list[str]) -> t.Optional[dict[str, t.Any]]:
-        connection = http.client.HTTPSConnection(host, CLIENT_PORT, timeout=self.timeout, context=self._tls())
+        connection = http.client.HTTPSConnection(host, self.port, timeout=self.timeout, context=self._tls())
         try:
             connection.request("POST", path, json.dumps(question), {"Content-Type": "application/json"})
             response = connection.getresponse()
+            self.answered = True
             text = response.read().decode("utf-8", "replace")
             if response.status == 200:
                 return t.cast("dict[str, t.Any]", json.loads(text))
@@ -94,7 +98,30 @@ class Etcd:
         return None
 
     def _tls(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=f"{self.pki}/ca.crt")
+        authority, certificate, key = self.files
+        context = ssl.create_default_context(cafile=authority)
         context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
-        context.load_cert_chain(f"{self.pki}/healthcheck-client.crt", f"{self.pki}/healthcheck-client.key")
+        context.load_cert_chain(certificate, key)
         return context
+
+
+class ExternalEtcd(Etcd):
+    """An etcd cluster of the user's own, as `etcd.external` of kubeadm's configuration describes it."""
+
+    def __init__(self, external: t.Mapping[str, t.Any], timeout: float = 10) -> None:
+        super().__init__([urllib.parse.urlsplit(url).netloc for url in external["endpoints"]], timeout=timeout)
+        self.port = None  # it stands with each host
+        self.files = (external["caFile"], external["certFile"], external["keyFile"])
+
+    def holds(self, prefix: str) -> t.Optional[bool]:
+        """Whether there are keys below a prefix. None where etcd answers, but not to this: its JSON gateway can be off."""
+        first = prefix.rstrip("/") + "/"
+        # "0" is the character behind "/".
+        texts = {"key": first, "range_end": first[:-1] + "0"}
+        question = {name: base64.b64encode(text.encode()).decode() for name, text in texts.items()}
+        try:
+            return bool(self._ask("/v3/kv/range", {**question, "limit": 1, "keys_only": True}).get("kvs"))
+        except KubesteadError:
+            if self.answered:
+                return None
+            raise

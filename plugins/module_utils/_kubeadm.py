@@ -128,10 +128,15 @@ class Kubeadm(Tool):
         lines = [_KLOG.sub("", line).strip() for line in outcome.stderr.splitlines()]
         return [line for line in lines if line]
 
-    def reset(self, cri_socket: t.Optional[str] = None) -> Outcome:
-        """Undo what kubeadm did on this node."""
-        socket = [f"--cri-socket={cri_socket}"] if cri_socket else []
-        return self.run("reset", "--force", *socket, timeout=300)
+    def reset(self, cri_socket: t.Optional[str] = None, keep_etcd: bool = False) -> Outcome:
+        """Undo what kubeadm did on this node.
+
+        Etcd is kept where kubeadm did not make it: it would look for members of its own for a minute, then empty
+        /var/lib/etcd.
+        """
+        options = [f"--cri-socket={cri_socket}"] if cri_socket else []
+        options += ["--skip-phases=remove-etcd-member"] if keep_etcd else []
+        return self.run("reset", "--force", *options, timeout=300)
 
     def tokens(self, kubeconfig: str) -> list[dict[str, t.Any]]:
         """All bootstrap tokens of the cluster, with their secrets."""

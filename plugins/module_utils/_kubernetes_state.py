@@ -25,6 +25,7 @@ _NODE_PREFIX = "system:node:"
 _SERVER = re.compile(r"^\s*server:\s*[\"']?(https?://[^\s\"']+)", re.MULTILINE)
 _CLIENT_CERTIFICATE = re.compile(r"^\s*client-certificate(-data)?:\s*\S+", re.MULTILINE)
 _SECURE_PORT = re.compile(r"--secure-port=(\d+)")
+_ETCD_SERVERS = re.compile(r"--etcd-servers=([^\s\"']+)")
 _BIND_ADDRESS = re.compile(r"--bind-address=([0-9a-fA-F.:]+)\s*$", re.MULTILINE)
 
 
@@ -103,6 +104,15 @@ class KubernetesState:
         if self.is_member:
             return "member"
         return "partial" if self.traces else "absent"
+
+    @property
+    def external_etcd(self) -> list[str]:
+        """The URLs of an etcd of the user's own, as this node's API server has them; none where kubeadm made etcd."""
+        manifest = read_text(self._path("/etc/kubernetes/manifests/kube-apiserver.yaml")) or ""
+        match = _ETCD_SERVERS.search(manifest)
+        # kubeadm has its own etcd asked at the loopback address, and puts its certificates below pki/etcd.
+        own = "--etcd-cafile=/etc/kubernetes/pki/etcd/ca.crt" in manifest
+        return match.group(1).split(",") if match and not own else []
 
     @property
     def _client_certificate(self) -> t.Optional[str]:

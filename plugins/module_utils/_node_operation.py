@@ -58,6 +58,9 @@ class NodeOperation:
         """The configuration for kubeadm, secrets included."""
         raise NotImplementedError
 
+    def check_surroundings(self) -> None:
+        """Raise where what lies outside this node forbids to begin."""
+
     def finish(self, succeeded: bool) -> None:
         """Take back what was only needed during the operation."""
 
@@ -124,6 +127,8 @@ class NodeOperation:
         config = self._validated(directory)
         if self.result["stage_before"] == "interrupted":
             self._clean_up()
+        else:
+            self.check_surroundings()
         self.marker.write(self.operation)
         clock = PhaseClock()
         start = time.monotonic()
@@ -161,10 +166,14 @@ class NodeOperation:
 
     def _clean_up(self) -> None:
         """Undo what an interrupted attempt left, here and in the cluster."""
-        if self.state.interrupted == "join" and os.path.exists(f"{PKI}/healthcheck-client.key"):
-            self._leave_etcd()
+        if self.state.interrupted == "join":
+            # With an etcd of the user's own there are no such certificates, and no member.
+            if os.path.exists(f"{PKI}/healthcheck-client.key"):
+                self._leave_etcd()
             self._leave_cluster()
-        self.kubeadm.reset(self.cri_socket())
+        self.kubeadm.reset(
+            self.cri_socket(), keep_etcd=bool(self.state.external_etcd or external_etcd(self.documents()))
+        )
 
     def _leave_etcd(self) -> None:
         """Take this node's member out of etcd.
@@ -214,6 +223,14 @@ class NodeOperation:
             if socket:
                 return str(socket)
         return None
+
+
+def external_etcd(documents: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
+    """The etcd of the user's own that kubeadm's configuration names; empty where it names none."""
+    for document in documents:
+        if document.get("kind") == "ClusterConfiguration":
+            return dict((document.get("etcd") or {}).get("external") or {})
+    return {}
 
 
 def local_addresses(module: AnsibleModule) -> list[dict[str, t.Any]]:

@@ -40,8 +40,8 @@ def node_address(host: str, variables: Mapping[str, Any]) -> str:
 def bootstrap_host(control_planes: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> str:
     """The control plane to ask, or to begin with.
 
-    A healthy member comes first, then any member, then one whose own init was interrupted, then the
-    first of the list. Position decides only where nothing runs yet.
+    A healthy member comes first, then any member, of several the first by name, then one whose own init was
+    interrupted, then the first of the list. Position decides only where nothing runs yet.
 
     Raises TopologyError where two certificate authorities are found: they are two clusters.
     """
@@ -55,10 +55,10 @@ def bootstrap_host(control_planes: Iterable[str], hostvars: Mapping[str, Mapping
             "Take those that do not belong out of the inventory, or reset them."
         )
 
-    def rank(host: str) -> int:
+    def rank(host: str) -> tuple[int, str]:
         state = states[host]
         if state.get("stage") == "member":
-            return 0 if state.get("api_healthy") else 1
-        return 2 if state.get("interrupted") == "init" else 3
+            return (0 if state.get("api_healthy") else 1), host
+        return (2 if state.get("interrupted") == "init" else 3), ""
 
     return min(hosts, key=rank)

@@ -12,7 +12,7 @@ version_added: 0.1.0
 short_description: The control plane's certificates, lent to a joining control plane
 description:
   - Uploads the certificates and keys that control planes share, encrypted, into the Secret C(kubeadm-certs),
-    or deletes that Secret.
+    or deletes that Secret, with the token that kubeadm makes to have it expire.
   - Runs on a control plane that is a member of the cluster. kubeadm lets the Secret live two hours at most.
 attributes:
   check_mode:
@@ -53,59 +53,73 @@ EXAMPLES = r"""
 RETURN = r""" # """
 
 import json
+import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import Kubeadm
+from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils._lock import (
     node_lock,
     secret_directory,
     write_secret,
 )
+from ansible_collections.kubestead.cluster.plugins.module_utils._node_operation import conclude
 
 # How long another operation on this node, such as that of a killed run, may take to end.
 LOCK_SECONDS = 300
-SECRET = ("secret", "kubeadm-certs", "--namespace", "kube-system")
+SECRET = ("secret/kubeadm-certs", "--namespace", "kube-system")
+# How kubeadm describes the token that owns the Secret and takes it along when it expires.
+OWNER = "Proxy for managing TTL for the kubeadm-certs secret"
 
 
 class Certificates:
     """The Secret with the shared certificates, on the cluster that a kubeconfig names."""
 
     def __init__(self, module: AnsibleModule) -> None:
-        self._module = module
-        self._kubectl = [module.get_bin_path("kubectl", required=True), "--kubeconfig", module.params["kubeconfig"]]
-        self._kubeadm: str = module.get_bin_path("kubeadm", required=True)
+        self.module = module
+        self.kubeconfig: str = module.params["kubeconfig"]
+        self.kubectl = Kubectl(module, self.kubeconfig)
+        self.kubeadm = Kubeadm(module)
 
-    def exist(self) -> bool:
-        """Whether the Secret is there."""
-        return bool(self._run([*self._kubectl, "get", *SECRET, "--ignore-not-found", "--output", "name"]).strip())
+    def perform(self) -> dict[str, t.Any]:
+        """Do what the state asks for."""
+        present = self.module.params["state"] == "present"
+        if self.module.check_mode and not os.path.exists(self.kubeconfig):
+            # A cluster that is itself still to be made: nothing can be there yet.
+            return {"changed": present}
+        if not present:
+            return {"changed": self._take_back()}
+        if not self.module.check_mode:
+            self._upload(self.module.params["certificate_key"])
+        return {"changed": True}
 
-    def delete(self) -> None:
-        """Delete the Secret."""
-        self._run([*self._kubectl, "delete", *SECRET, "--ignore-not-found"])
+    def _take_back(self) -> bool:
+        """Delete the Secret and its owner; whether there was anything to delete."""
+        lent = self.kubectl.get(*SECRET)
+        tokens = self.kubeadm.tokens(self.kubeconfig)
+        owners = [token["token"][:6] for token in tokens if token.get("description") == OWNER]
+        if not self.module.check_mode:
+            if lent:
+                self.kubectl.run("delete", *SECRET, "--ignore-not-found")
+            for owner in owners:
+                self.kubeadm.delete_token(self.kubeconfig, owner)
+        return bool(lent or owners)
 
-    def upload(self, key: str) -> None:
+    def _upload(self, key: str) -> None:
         """Upload the certificates encrypted with the key, which only ever lies in a file that root can read."""
-        read = ["get", "configmap", "kubeadm-config", "--namespace", "kube-system", "--output", "json"]
-        stored = self._run([*self._kubectl, *read])
-        cluster: str = json.loads(stored)["data"]["ClusterConfiguration"]
+        (stored,) = self.kubectl.get("configmap/kubeadm-config", "--namespace", "kube-system")
+        cluster: str = stored["data"]["ClusterConfiguration"]
         init = {"apiVersion": "kubeadm.k8s.io/v1beta4", "kind": "InitConfiguration", "certificateKey": key}
-        phase = ["init", "phase", "upload-certs", "--upload-certs", "--skip-certificate-key-print"]
+        phase = ("init", "phase", "upload-certs", "--upload-certs", "--skip-certificate-key-print")
         with node_lock(LOCK_SECONDS), secret_directory() as directory:
             path = write_secret(directory, "upload.yaml", cluster.rstrip() + "\n---\n" + json.dumps(init) + "\n")
-            self._run([self._kubeadm, *phase, "--config", path])
-
-    def _run(self, command: t.List[str]) -> str:
-        code, stdout, stderr = self._module.run_command(command, environ_update={"LC_ALL": "C"})
-        if code != 0:
-            self._module.fail_json(
-                msg=f"A control plane's certificates could not be handed on.\nTried: {' '.join(command)}\n"
-                f"Came back: {stderr.strip() or stdout.strip()}\nSee whether this control plane answers: kubectl get nodes."
+            self.kubeadm.run(
+                *phase, "--config", path, advice="See whether this control plane answers: kubectl get nodes."
             )
-        return str(stdout)
 
 
-def main() -> None:
+def main() -> t.NoReturn:
     """Ansible's entry point."""
     module = AnsibleModule(
         argument_spec={
@@ -116,21 +130,7 @@ def main() -> None:
         required_if=[("state", "present", ["certificate_key"])],
         supports_check_mode=True,
     )
-    if module.check_mode and not module.get_bin_path("kubectl"):
-        # A cluster that is itself still to be made: nothing can be there yet.
-        module.exit_json(changed=module.params["state"] == "present")
-    certificates = Certificates(module)
-    present = module.params["state"] == "present"
-    changed = present or certificates.exist()
-    if changed and not module.check_mode:
-        if present:
-            try:
-                certificates.upload(module.params["certificate_key"])
-            except KubesteadError as error:
-                module.fail_json(msg=error.message, **error.details)
-        else:
-            certificates.delete()
-    module.exit_json(changed=changed)
+    conclude(module, Certificates(module).perform)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ description:
   - Runs C(kubeadm init) with a configuration, on a node that belongs to no cluster yet.
   - A node that is a control plane already is left as it is.
   - An init or join of ours that was interrupted is reset first, then begun anew. Traces that somebody else left are never touched.
+  - Where the configuration names an etcd of your own (C(etcd.external)), it must answer and hold no cluster's data yet, unless the
+    authority of that cluster was put into C(/etc/kubernetes/pki) before.
   - The bootstrap token that kubeadm needs meanwhile is random, is kept in memory and in a file that only root can read,
     and is deleted at the end.
 extends_documentation_fragment:
@@ -119,6 +121,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils._etcd import ExternalEtcd
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import (
     ADMIN_CONF,
     API_VERSION,
@@ -126,7 +129,11 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import 
     new_token,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import Kubectl
-from ansible_collections.kubestead.cluster.plugins.module_utils._node_operation import NodeOperation, conclude
+from ansible_collections.kubestead.cluster.plugins.module_utils._node_operation import (
+    NodeOperation,
+    conclude,
+    external_etcd,
+)
 
 DESCRIPTION = "Kubestead's kubeadm init"
 
@@ -160,6 +167,43 @@ class Init(NodeOperation):
         """Those of every operation; secrets are not to be printed."""
         return [*super().arguments(config), "--skip-token-print", "--skip-certificate-key-print"]
 
+    def check_surroundings(self) -> None:
+        """An etcd of the user's own that holds a cluster's data: kubeadm would write over it without a word."""
+        external = external_etcd(self.documents())
+        if not external.get("keyFile"):
+            return
+        where = "etcd at " + ", ".join(external["endpoints"])
+        prefix = self._etcd_prefix()
+        try:
+            used = ExternalEtcd(external).holds(prefix)
+        except OSError as error:
+            files = ", ".join(external[name] for name in ("caFile", "certFile", "keyFile"))
+            raise KubesteadError(
+                f"The files for {where} cannot be used ({files}): {error}. Nothing was changed."
+            ) from error
+        except KubesteadError as error:
+            raise KubesteadError(
+                f"{error.message} Nothing was changed. Look whether {where} runs, and whether its certificates name these hosts and "
+                "come from the authority that was given.",
+            ) from error
+        # With the cluster's own authority brought along, it is to go on with its data.
+        if used and not self.state.ca_hash:
+            raise KubesteadError(
+                f"The {where} holds the data of a cluster already, below {prefix}. Nothing was changed. If that cluster lives, give this "
+                "one another etcd, or another prefix (etcd-prefix in the API server's extraArgs). If it is gone, "
+                f"`etcdctl del --prefix {prefix}/` removes what it left. If it is to come back, put its pki into /etc/kubernetes/pki."
+            )
+
+    def _etcd_prefix(self) -> str:
+        arguments = [
+            argument
+            for document in self.documents()
+            if document.get("kind") == "ClusterConfiguration"
+            for argument in (document.get("apiServer") or {}).get("extraArgs") or []
+        ]
+        given = [str(argument["value"]) for argument in arguments if argument.get("name") == "etcd-prefix"]
+        return given[-1].rstrip("/") if given else "/registry"
+
     def _complete(self) -> bool:
         """The last phases of kubeadm set up DNS and kube-proxy: where they, or further nodes, are there, init was through.
 
@@ -178,10 +222,13 @@ class Init(NodeOperation):
                 return False
             raise
         if complete:
-            for token in self.kubeadm.tokens(ADMIN_CONF):
-                if token.get("description") == DESCRIPTION:
-                    self.kubeadm.delete_token(ADMIN_CONF, token["token"].partition(".")[0])
+            self._revoke_tokens()
         return complete
+
+    def _revoke_tokens(self) -> None:
+        for token in self.kubeadm.tokens(ADMIN_CONF):
+            if token.get("description") == DESCRIPTION:
+                self.kubeadm.delete_token(ADMIN_CONF, token["token"].partition(".")[0])
 
     def finish(self, succeeded: bool) -> None:
         """Delete the token. After a failure the API server may be away; then the token's short life must do."""
@@ -190,6 +237,9 @@ class Init(NodeOperation):
             self.result["warnings"].append(
                 "The bootstrap token of this init could not be deleted; it expires within 30 minutes."
             )
+        # The reset of an interrupted attempt takes the attempt's token along, but not out of such an etcd.
+        if succeeded and self.result["stage_before"] == "interrupted" and external_etcd(self.documents()):
+            self._revoke_tokens()
 
 
 def main() -> t.NoReturn:

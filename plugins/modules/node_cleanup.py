@@ -54,6 +54,13 @@ options:
     description: Whether no control plane stays, so that nobody is left to be told that this machine leaves.
     type: bool
     default: false
+  external_etcd:
+    description:
+      - URLs of the etcd of your own that the cluster keeps its data in. That data stays, which RV(left) tells with the way to remove it.
+      - C(/var/lib/etcd) is then not the cluster's and stays too.
+    type: list
+    elements: str
+    default: []
   packages:
     description:
       - Packages to remove, with their repositories, what the roles configured for them, and kernel settings.
@@ -150,6 +157,7 @@ def main() -> t.NoReturn:
             "pod_cidrs": {"type": "list", "elements": "str", "default": []},
             "admin_users": {"type": "list", "elements": "str", "default": ["root"]},
             "whole_cluster": {"type": "bool", "default": False},
+            "external_etcd": {"type": "list", "elements": "str", "default": []},
             "packages": {"type": "list", "elements": "str", "default": []},
             "host_name": {"type": "str", "default": ""},
             "timeout": {"type": "int", "default": 120},

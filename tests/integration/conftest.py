@@ -43,7 +43,8 @@ def ha_cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def together() -> Iterator[Cluster]:
-    """Fresh nodes for three control planes that also balance and run pods."""
+    """Fresh nodes for three control planes that also balance and run pods. Two cores do not bear the other cluster beside them."""
+    lab("down", inventory=HA_INVENTORY)
     lab("down", inventory=TOGETHER_INVENTORY)
     lab("up", "--no-cluster", inventory=TOGETHER_INVENTORY)
     yield Cluster(TOGETHER_INVENTORY)

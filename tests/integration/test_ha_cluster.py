@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,11 +19,7 @@ from .failures.whole import Observer
 
 SERVICES = ("haproxy", "keepalived", "ssh")
 CERTIFICATE_KEY = r"certificate-?key\W+[0-9a-f]{64}"
-WATCH = """
-curl --silent --no-buffer --cacert /etc/kubernetes/pki/ca.crt --cert /root/client.pem --max-time 30 --output /root/watched \
-  '%s/api/v1/namespaces/default/configmaps?watch=true' --write-out '%%{http_code} %%{num_connects}' > /root/watch-result &
-sleep 1
-"""
+WATCH = "/api/v1/namespaces/default/configmaps?watch=true&timeoutSeconds=30"
 
 
 @pytest.fixture(scope="module")
@@ -88,20 +86,20 @@ def test_the_authority_is_one(ha_cluster: Cluster) -> None:
 
 def test_a_reload_of_haproxy_closes_no_connection(ha_cluster: Cluster, observer: Observer) -> None:
     """A watch that began before the reload tells of what was made after it."""
-    client = ha_cluster.host(ha_cluster.control_planes[0])
-    client.check_output(
-        "cat /etc/kubernetes/pki/apiserver-kubelet-client.crt /etc/kubernetes/pki/apiserver-kubelet-client.key > /root/client.pem"
-    )
-    client.check_output("nohup sh -c %s", WATCH % observer.url)
-    balancer = ha_cluster.host(observer.holder())
-    before = balancer.check_output("pgrep --newest -x haproxy")
-    balancer.check_output("systemctl reload haproxy")
-    assert balancer.check_output("pgrep --newest -x haproxy") != before
     kubectl = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
-    client.check_output(f"{kubectl} create configmap made-after-the-reload")
-    ha_cluster.wait_for(lambda: "made-after-the-reload" in client.file("/root/watched").content_string, timeout=10)
+    client = ha_cluster.host(ha_cluster.control_planes[0])
+    balancer = ha_cluster.host(observer.holder())
+    with closing(observer.endpoint(20)) as connection:
+        connection.connect()
+        connection.request("GET", WATCH)
+        watch = connection.getresponse()
+        before = balancer.check_output("pgrep --newest -x haproxy")
+        balancer.check_output("systemctl reload haproxy")
+        assert balancer.check_output("pgrep --newest -x haproxy") != before
+        client.check_output(f"{kubectl} create configmap made-after-the-reload")
+        names = (json.loads(line)["object"]["metadata"]["name"] for line in watch)
+        assert "made-after-the-reload" in names
     client.check_output(f"{kubectl} delete configmap made-after-the-reload")
-    client.check_output("pkill -x curl; rm -f /root/client.pem /root/watched /root/watch-result; true")
 
 
 def test_without_the_first_control_plane_everything_goes_on(ha_cluster: Cluster, without_the_first: str) -> None:
@@ -115,7 +113,7 @@ def test_an_unreachable_control_plane_stops_the_run_before_any_change(
     run = ha_cluster.play("site.yml")
     assert run.code != 0
     assert run.changed == {}
-    assert f"leave the machine out with --limit '!{without_the_first}'" in " ".join(run.output.split())
+    assert "unreachable: " in run.output[run.output.index(f"{without_the_first}:") :]
 
 
 def started(cluster: Cluster) -> dict[str, str]:

@@ -36,6 +36,7 @@ def parameters(**changes: Any) -> dict[str, Any]:
         "pod_cidrs": ["10.244.0.0/16"],
         "admin_users": ["alice"],
         "whole_cluster": True,
+        "external_etcd": [],
         **changes,
     }
 
@@ -279,3 +280,45 @@ def test_etcd_is_told_where_control_planes_stay(
     fake: Any = job.machine.module
     assert "skip-phases" not in fake.commands[-1]
     assert "etcdctl member remove" in job.machine.left[0]
+
+
+ETCD = ["https://etcd-1:2379", "https://etcd-2:2379"]
+
+
+def test_an_etcd_of_ones_own_keeps_its_data_and_the_way_to_remove_it_is_told(
+    cleanup: Callable[..., ClusterCleanup], write: Callable[[str, str], Path], alice: None
+) -> None:
+    write("/etc/kubernetes/kubelet.conf", kubeconfig(LAB))
+    write("/etc/kubernetes/admin.conf", kubeconfig(LAB))
+    write("/etc/kubernetes/manifests/kube-apiserver.yaml", "    - --etcd-prefix=/lab\n")
+    key = write("/etc/kubernetes/external-etcd/client.key", "secret")
+    data = write("/var/lib/etcd/member/snap/db", "somebody else's")
+    job = cleanup(answers={"kubeadm reset": "", "ip": "[]"}, external_etcd=ETCD)
+    job.clean()
+    assert data.exists()
+    assert not key.exists()
+    assert job.machine.left == [
+        "the cluster's data in etcd at https://etcd-1:2379, https://etcd-2:2379, which is not ours to remove. A new cluster "
+        "there wants it gone: `etcdctl del --prefix /lab/` removes it"
+    ]
+
+
+def test_members_that_leave_a_cluster_with_an_etcd_of_ones_own_ask_for_no_member(
+    cleanup: Callable[..., ClusterCleanup], write: Callable[[str, str], Path]
+) -> None:
+    write("/etc/kubernetes/admin.conf", kubeconfig(LAB))
+    job = cleanup(answers={"kubeadm reset": ""}, whole_cluster=False, external_etcd=ETCD)
+    job._leave_external_etcd()
+    job._kubeadm_reset()
+    fake: Any = job.machine.module
+    assert "--skip-phases=remove-etcd-member" in fake.commands[-1]
+    assert job.machine.left == []
+
+
+def test_a_worker_tells_nothing_of_etcd(
+    cleanup: Callable[..., ClusterCleanup], write: Callable[[str, str], Path]
+) -> None:
+    write("/etc/kubernetes/kubelet.conf", kubeconfig(LAB))
+    job = cleanup(external_etcd=ETCD)
+    job._leave_external_etcd()
+    assert job.machine.left == []

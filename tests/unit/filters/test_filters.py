@@ -65,6 +65,11 @@ def test_bootstrap_asks_what_runs_whatever_its_place() -> None:
     assert bootstrap_host(["a", "b"], hosts) == "b"
 
 
+def test_of_several_that_run_the_first_by_name_is_asked() -> None:
+    hosts = {name: _host("member", healthy=True, ca="x") for name in "abc"}
+    assert bootstrap_host(["c", "b", "a"], hosts) == bootstrap_host(["a", "b", "c"], hosts) == "a"
+
+
 def test_bootstrap_goes_on_where_an_init_was_interrupted() -> None:
     assert bootstrap_host(["a", "b"], {"a": _host(), "b": _host("interrupted", interrupted="init")}) == "b"
 

@@ -215,3 +215,8 @@ def test_the_source_is_never_written_to(source: Path) -> None:
     before = {path: path.read_text() for path in source.rglob("*") if path.is_file()}
     write_inventory(derive(read(source), control_planes=3, workers=3, kubernetes="1.35"))
     assert {path: path.read_text() for path in source.rglob("*") if path.is_file()} == before
+
+
+def test_a_machine_that_is_no_node_is_told_by_its_own_group() -> None:
+    made = plan.read(Path("inventories/lab-ha"))
+    assert {made.place(node) for node in made.nodes} == {"control_plane", "workers", "load_balancers"}

@@ -24,6 +24,7 @@ CASES = [
     ("prod", "inventories/prod", "machine"),
     ("load-balancers-on-control-planes", "tests/integration/inventory-together", "container"),
     ("aliyun-images", "tests/unit/roles/inventories/aliyun-images", "machine"),
+    ("external-etcd", "tests/unit/roles/inventories/external-etcd", "machine"),
 ]
 
 

@@ -49,6 +49,28 @@ def test_an_own_authority_put_there_before_the_first_run_is_no_trace(tmp_path: P
     assert KubernetesState(str(tmp_path)).stage == "absent"
 
 
+def test_the_files_of_an_etcd_of_ones_own_are_no_trace(tmp_path: Path, put: Put) -> None:
+    put(*(f"/etc/kubernetes/external-etcd/{name}" for name in ("ca.crt", "client.crt", "client.key")))
+    state = KubernetesState(str(tmp_path))
+    assert (state.stage, state.role, state.traces) == ("absent", None, [])
+
+
+@pytest.mark.usefixtures("control_plane")
+def test_an_etcd_of_ones_own_is_known_by_the_api_server_s_manifest(
+    tmp_path: Path, put: Put, recorded: Callable[[str], str]
+) -> None:
+    state = KubernetesState(str(tmp_path))
+    assert state.external_etcd == []
+    ours = recorded("kube-apiserver.yaml")
+    text = ours.replace("https://127.0.0.1:2379", "https://a:2379,https://b:2379").replace(
+        "pki/etcd/", "external-etcd/"
+    )
+    put("/etc/kubernetes/manifests/kube-apiserver.yaml", text=text)
+    (tmp_path / "etc/kubernetes/manifests/etcd.yaml").unlink()
+    assert state.external_etcd == ["https://a:2379", "https://b:2379"]
+    assert state.stage == "member"
+
+
 @pytest.mark.usefixtures("worker")
 def test_a_worker(tmp_path: Path) -> None:
     state = KubernetesState(str(tmp_path))

@@ -13,6 +13,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils import _lock, _n
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError, json_documents
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubernetes_state import KubernetesState
 from ansible_collections.kubestead.cluster.plugins.module_utils._lock import Marker
+from ansible_collections.kubestead.cluster.plugins.modules import kubeadm_init
 from ansible_collections.kubestead.cluster.plugins.modules.kubeadm_init import Init
 from ansible_collections.kubestead.cluster.plugins.modules.kubeadm_join import Join
 
@@ -244,3 +245,110 @@ def test_a_malformed_token_is_refused_before_anything_is_begun(node: Node, join:
     with pytest.raises(KubesteadError, match=r"kubestead\.cluster\.kubeadm_token"):
         join(token="nonsense").perform()
     assert left_behind(node.root) == []
+
+
+EXTERNAL = {
+    "endpoints": ["https://etcd-1:2379"],
+    "caFile": "/e/ca.crt",
+    "certFile": "/e/client.crt",
+    "keyFile": "/e/client.key",
+}
+OUTSIDE: dict[str, Any] = {"kind": "ClusterConfiguration", "etcd": {"external": EXTERNAL}}
+
+
+class FakeEtcd:
+    """An etcd of the user's own that answers, or raises, what a test has set."""
+
+    answer: bool | Exception | None = False
+    asked: list[str]
+
+    def __init__(self, external: dict[str, Any]) -> None:
+        assert external == EXTERNAL
+
+    def holds(self, prefix: str) -> bool | None:
+        FakeEtcd.asked.append(prefix)
+        if isinstance(FakeEtcd.answer, Exception):
+            raise FakeEtcd.answer
+        return FakeEtcd.answer
+
+
+@pytest.fixture
+def etcd(monkeypatch: pytest.MonkeyPatch) -> type[FakeEtcd]:
+    monkeypatch.setattr(FakeEtcd, "answer", False)
+    monkeypatch.setattr(FakeEtcd, "asked", [], raising=False)
+    monkeypatch.setattr(kubeadm_init, "ExternalEtcd", FakeEtcd)
+    return FakeEtcd
+
+
+@pytest.mark.parametrize("answer", [False, None])
+def test_an_etcd_of_ones_own_that_is_empty_or_does_not_tell_is_taken(
+    node: Node, init: Callable[..., Init], etcd: type[FakeEtcd], answer: bool | None
+) -> None:
+    etcd.answer = answer
+    assert init(OUTSIDE).perform()["changed"]
+    assert etcd.asked == ["/registry"]
+    assert "kubeadm init" in node.ran()
+
+
+def test_another_cluster_s_etcd_is_not_written_over(
+    node: Node, init: Callable[..., Init], etcd: type[FakeEtcd]
+) -> None:
+    etcd.answer = True
+    prefix = {"extraArgs": [{"name": "v", "value": "4"}, {"name": "etcd-prefix", "value": "/mine/"}]}
+    with pytest.raises(KubesteadError, match="etcdctl del --prefix /mine/` removes"):
+        init({**OUTSIDE, "apiServer": prefix}).perform()
+    assert node.ran() == ["kubeadm config"]
+    assert left_behind(node.root) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (
+            KubesteadError("No member of etcd answers: etcd-1:2379: refused."),
+            "refused. Nothing was changed. Look whether",
+        ),
+        (
+            FileNotFoundError("No such file"),
+            r"cannot be used \(/e/ca.crt, /e/client.crt, /e/client.key\): No such file",
+        ),
+    ],
+)
+def test_an_etcd_that_cannot_be_asked_stops_init_before_it_leaves_a_mark(
+    node: Node, init: Callable[..., Init], etcd: type[FakeEtcd], answer: Exception, words: str
+) -> None:
+    etcd.answer = answer
+    with pytest.raises(KubesteadError, match=words):
+        init(OUTSIDE).perform()
+    assert left_behind(node.root) == []
+
+
+def test_who_brings_the_clusters_authority_goes_on_with_its_data(
+    node: Node, init: Callable[..., Init], etcd: type[FakeEtcd], recorded: Callable[[str], str]
+) -> None:
+    etcd.answer = True
+    node.put("etc/kubernetes/pki/ca.crt", recorded("cluster_ca.pem"))
+    assert init(OUTSIDE).perform()["changed"]
+
+
+def test_what_an_interrupted_init_has_written_into_etcd_is_its_own(
+    node: Node, init: Callable[..., Init], etcd: type[FakeEtcd]
+) -> None:
+    etcd.answer = True
+    Marker(str(node.root / "var/lib/kubestead/in-progress.json")).write("init")
+    init(OUTSIDE).perform()
+    assert etcd.asked == []
+    assert node.commands[1] == ["kubeadm", "reset", "--force", "--skip-phases=remove-etcd-member"]
+    assert node.commands[-1][:3] == ["kubeadm", "token", "list"], "the attempt's token outlives the reset there"
+
+
+def test_an_interrupted_join_leaves_an_etcd_of_ones_own_alone(
+    node: Node, join: Callable[..., Join], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = node.root / "etc/kubernetes/admin.conf"
+    monkeypatch.setattr(_node_operation, "ADMIN_CONF", str(admin))
+    node.put("etc/kubernetes/admin.conf")
+    node.put("etc/kubernetes/manifests/kube-apiserver.yaml", "    - --etcd-servers=https://etcd-1:2379\n")
+    Marker(str(node.root / "var/lib/kubestead/in-progress.json")).write("join")
+    join(control_plane=True, certificate_key="0f" * 32).perform()
+    assert ["kubeadm", "reset", "--force", "--skip-phases=remove-etcd-member"] in node.commands
