@@ -31,6 +31,10 @@ cluster-down: $(RUN) ## Removes that cluster and everything of it outside the ca
 test: $(DEV) ## Every test: lint, unit, sanity, molecule, integration
 	@tests/run lint unit sanity molecule integration
 
+.PHONY: test-full
+test-full: $(DEV) ## The same, and what takes too long for every change: all releases, rarer topologies
+	@tests/run lint unit sanity molecule integration full
+
 .PHONY: lint
 lint: $(DEV) ## Formatting, types, YAML, Ansible's rules, changelog
 	@tests/run lint

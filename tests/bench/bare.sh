@@ -1,10 +1,20 @@
 #!/usr/bin/env bash
 # What a person types to build the lab's cluster by hand with kubeadm: the floor that the playbook is measured against.
-# Usage: bare.sh MIRROR MINOR VERSION CONTAINERD PAUSE FLANNEL_MANIFEST SSH_KEY KNOWN_HOSTS CONTROL_PLANE=ADDRESS [WORKER=ADDRESS…]
+# Usage: bare.sh MIRROR MINOR VERSION CONTAINERD PAUSE RENDERED SSH_KEY KNOWN_HOSTS ENDPOINT GROUP/NAME=ADDRESS…
+# RENDERED is a folder with flannel.yml and, for each load balancer, NAME/haproxy.cfg and NAME/keepalived.conf.
 set -euo pipefail
-mirror=$1 minor=$2 version=$3 containerd=$4 pause=$5 flannel=$6 key=$7 known_hosts=$8
-shift 8
-nodes=("$@")
+mirror=$1 minor=$2 version=$3 containerd=$4 pause=$5 rendered=$6 key=$7 known_hosts=$8 endpoint=$9
+shift 9
+flannel=$rendered/flannel.yml
+control_planes=() workers=() load_balancers=()
+for host in "$@"; do
+  case $host in
+    control_plane/*) control_planes+=("${host#*/}") ;;
+    workers/*) workers+=("${host#*/}") ;;
+    load_balancers/*) load_balancers+=("${host#*/}") ;;
+  esac
+done
+nodes=("${control_planes[@]}" "${workers[@]}")
 
 on() { # NODE=ADDRESS, script on standard input
   ssh -i "$key" -o UserKnownHostsFile="$known_hosts" -o BatchMode=yes -o LogLevel=ERROR "root@${1#*=}" bash -euo pipefail -s
@@ -52,13 +62,26 @@ SystemdCgroup = true
 TOML
     systemctl restart containerd
     printf 'runtime-endpoint: unix:///run/containerd/containerd.sock\n' > /etc/crictl.yaml
+    if [[ " ${control_planes[*]} " == *" $1 "* ]]; then
+      kubeadm config images pull --kubernetes-version v$version > /dev/null
+    fi
     for image in $(grep -o 'image: .*' "$flannel" | cut -d' ' -f2 | sort -u | tr '\n' ' '); do crictl pull \$image > /dev/null; done
 SCRIPT
 }
 
-control_plane=${nodes[0]}
-workers=("${nodes[@]:1}")
+balance() {
+  {
+    echo "DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND; apt-get update -qq; mkdir -p /etc/keepalived"
+    echo "apt-get install -qq -y --no-install-recommends haproxy keepalived > /dev/null"
+    echo "cat > /etc/haproxy/haproxy.cfg <<'FILE'"; cat "$rendered/${1%%=*}/haproxy.cfg"; echo FILE
+    echo "cat > /etc/keepalived/keepalived.conf <<'FILE'"; cat "$rendered/${1%%=*}/keepalived.conf"; echo FILE
+    echo "systemctl reload haproxy; systemctl enable --quiet --now keepalived"
+  } | on "$1"
+}
 
+control_plane=${control_planes[0]}
+
+for host in "${load_balancers[@]}"; do balance "$host" & done
 for node in "${nodes[@]}"; do prepare "$node" & done
 for job in $(jobs -p); do wait "$job"; done
 
@@ -75,7 +98,7 @@ nodeRegistration:
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: ClusterConfiguration
 kubernetesVersion: v$version
-controlPlaneEndpoint: ${control_plane#*=}:6443
+controlPlaneEndpoint: $endpoint
 networking: {podSubnet: 10.244.0.0/16}
 ---
 apiVersion: kubelet.config.k8s.io/v1beta1
@@ -89,26 +112,33 @@ apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 conntrack: {maxPerCore: 0, min: 0}
 YAML
-  kubeadm init --config /root/kubeadm.yaml > /root/kubeadm.log 2>&1
+  kubeadm init --config /root/kubeadm.yaml --upload-certs > /root/kubeadm.log 2>&1
   mkdir -p /root/.kube && cp /etc/kubernetes/admin.conf /root/.kube/config
 SCRIPT
 join=$(on "$control_plane" <<< 'kubeadm token create --ttl 30m --print-join-command')
+certificates=$(on "$control_plane" <<< 'grep -o -m1 "certificate-key [0-9a-f]*" /root/kubeadm.log | cut -d" " -f2')
+read -r _ _ discovery _ token _ hash <<< "$join"
 
-for worker in "${workers[@]}"; do
-  on "$worker" <<SCRIPT > /dev/null 2>&1 &
-    read -r _ _ endpoint _ token _ hash <<< "$join"
+join() { # NODE=ADDRESS, lines for a control plane
+  on "$1" <<SCRIPT
     cat > /root/kubeadm.yaml <<YAML
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: JoinConfiguration
 patches: {directory: /etc/kubernetes/patches}
-discovery: {bootstrapToken: {apiServerEndpoint: "\$endpoint", token: "\$token", caCertHashes: ["\$hash"]}}
+discovery: {bootstrapToken: {apiServerEndpoint: "$discovery", token: "$token", caCertHashes: ["$hash"]}}
+${2:-}
 nodeRegistration:
-  kubeletExtraArgs: [{name: node-ip, value: ${worker#*=}}]
+  kubeletExtraArgs: [{name: node-ip, value: ${1#*=}}]
   ignorePreflightErrors: [SystemVerification]
 YAML
     kubeadm join --config /root/kubeadm.yaml > /root/kubeadm.log 2>&1
 SCRIPT
+}
+
+for node in "${control_planes[@]:1}"; do
+  join "$node" "controlPlane: {certificateKey: $certificates, localAPIEndpoint: {advertiseAddress: ${node#*=}}}"
 done
+for node in "${workers[@]}"; do join "$node" & done
 on "$control_plane" < <(echo "kubectl apply -f - > /dev/null <<'MANIFEST'"; cat "$flannel"; echo MANIFEST)
 for job in $(jobs -p); do wait "$job"; done
 

@@ -1,19 +1,20 @@
 """Times the playbook against a bare shell script with kubeadm, in one run and on nodes of the same making.
 
-Prints seconds and their ratios; a ratio can be compared between machines, seconds cannot. `--growth` also builds
-clusters of 1 to 10 workers.
+Prints seconds and their ratios; a ratio can be compared between machines, seconds cannot. `--growth` builds clusters of
+1 to 10 workers.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ import yaml
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 INVENTORY = HERE / "inventory"
+HA_INVENTORY = HERE / "inventory-ha"
 BIN = Path(sys.executable).parent
 
 
@@ -55,41 +57,49 @@ def seconds(action: Callable[[], object]) -> float:
     return time.monotonic() - started
 
 
-def bare_arguments(folder: Path) -> list[str]:
-    """What bare.sh wants to know: the same mirror, versions, nodes and keys that the playbook uses."""
+def said(inventory: Path) -> dict[str, Any]:
+    """The inventory as Ansible reads it."""
+    command = [str(BIN / "ansible-inventory"), "-i", str(inventory), "--list"]
+    listed: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return listed
+
+
+def bare_arguments(inventory: Path, folder: Path) -> list[str]:
+    """What bare.sh wants to know: the same mirror, versions, hosts, configurations and keys that the playbook uses."""
     catalogue = yaml.safe_load((ROOT / "roles/cluster/vars/main/catalogue.yml").read_text())["__cluster_catalogue"]
     minor: str = catalogue["default"]
-    release = catalogue["releases"][minor]
-    hosts: dict[str, Any] = yaml.safe_load((INVENTORY / "hosts.yml").read_text())["all"]["children"]
-    variables = yaml.safe_load((INVENTORY / "group_vars/all/cluster.yml").read_text())
-    manifest = folder / "flannel.yml"
+    packages, images = catalogue["releases"][minor]["packages"], catalogue["releases"][minor]["images"]
+    listed = said(inventory)
+    variables = listed["_meta"]["hostvars"]
+    first = listed["control_plane"]["hosts"][0]
+    rendered = folder / "rendered"
+    rendered.mkdir(exist_ok=True)
     render = [
         str(BIN / "ansible-playbook"),
-        str(HERE / "flannel.yml"),
+        str(HERE / "render.yml"),
         "-i",
-        str(INVENTORY),
+        str(inventory),
         "-e",
-        f"manifest={manifest}",
+        f"rendered={rendered}",
     ]
     subprocess.run(render, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubestead/lab/ssh/id_ed25519"
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "kubestead/lab/bench/known_hosts"
-    nodes = [
-        f"{name}={host['ansible_host']}"
-        for group in ("control_plane", "workers")
-        for name, host in hosts[group]["hosts"].items()
-    ]
-    packages, images = release["packages"], release["images"]
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "kubestead/lab"
     return [
-        variables["cluster_mirror_url"],
+        variables[first]["cluster_mirror_url"],
         minor,
         packages["kubeadm"],
         packages["containerd.io"],
         images["pause"],
-        str(manifest),
+        str(rendered),
         str(cache),
-        str(state),
-        *nodes,
+        str(state / variables[first]["cluster_name"] / "known_hosts"),
+        f"{variables[first].get('cluster_virtual_ip') or variables[first]['ansible_host']}:6443",
+        *(
+            f"{group}/{name}={variables[name]['ansible_host']}"
+            for group in ("control_plane", "workers", "load_balancers")
+            for name in listed.get(group, {}).get("hosts", ())
+        ),
     ]
 
 
@@ -105,26 +115,38 @@ def with_worker(folder: Path, number: int) -> Path:
     return inventory
 
 
+def show(times: Mapping[str, float]) -> None:
+    """A table of seconds, each also as a multiple of the first."""
+    bare = next(iter(times.values()))
+    print(f"{'what':52} {'seconds':>8} {'to bare':>8}")
+    for what, took in times.items():
+        print(f"{what:52} {took:8.1f} {took / bare:8.2f}", flush=True)
+
+
+def against_bare(inventory: Path, what: str, folder: Path) -> dict[str, float]:
+    """Seconds of the bare script, of the playbook on nodes made anew, and of the playbook again."""
+    fresh_nodes(inventory)
+    arguments = bare_arguments(inventory, folder)
+    bare = seconds(lambda: subprocess.run([str(HERE / "bare.sh"), *arguments], check=True))
+    fresh_nodes(inventory)
+    first = seconds(lambda: playbook(inventory))
+    second = seconds(lambda: playbook(inventory))
+    return {f"bare script, {what}": bare, "site.yml, the same": first, "site.yml again, nothing to do": second}
+
+
 def compare(folder: Path) -> None:
     """The playbook against the bare script, then the second run and one more worker."""
-    fresh_nodes()
-    arguments = bare_arguments(folder)
-    bare = seconds(lambda: subprocess.run([str(HERE / "bare.sh"), *arguments], check=True))
-    fresh_nodes()
-    first = seconds(playbook)
-    second = seconds(playbook)
+    times = against_bare(INVENTORY, "1 control plane and 2 workers", folder)
     grown = with_worker(folder, 3)
     lab("up", "--no-cluster", inventory=grown)
-    further = seconds(lambda: playbook(grown))
-    print(f"{'what':42} {'seconds':>8} {'to bare':>8}")
-    for what, took in (
-        ("bare script, 1 control plane and 2 workers", bare),
-        ("site.yml, the same", first),
-        ("site.yml again, nothing to do", second),
-        ("site.yml, one more worker", further),
-    ):
-        print(f"{what:42} {took:8.1f} {took / bare:8.2f}")
+    show({**times, "site.yml, one more worker": seconds(lambda: playbook(grown))})
     lab("down")
+
+
+def high_availability(folder: Path) -> None:
+    """The same for three control planes, two workers and two load balancers."""
+    show(against_bare(HA_INVENTORY, "3 control planes, 2 workers, 2 load balancers", folder))
+    lab("down", inventory=HA_INVENTORY)
 
 
 def growth(folder: Path) -> None:
@@ -143,12 +165,13 @@ def growth(folder: Path) -> None:
 def main() -> None:
     """Ansible and containers do the work; this only keeps the time."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--growth", action="store_true", help="also build clusters of 1, 2, 5 and 10 workers")
+    parser.add_argument("--ha", action="store_true", help="only three control planes behind two load balancers")
+    parser.add_argument("--growth", action="store_true", help="only clusters of 1, 2, 5 and 10 workers")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        compare(Path(name))
-        if options.growth:
-            growth(Path(name))
+    chosen = [part for part, wanted in ((high_availability, options.ha), (growth, options.growth)) if wanted]
+    for part in chosen or (compare, high_availability):
+        with tempfile.TemporaryDirectory() as name:
+            part(Path(name))
 
 
 if __name__ == "__main__":

@@ -412,7 +412,7 @@ class Lab:
             NodeStatus(
                 node.name,
                 node.address,
-                node.group,
+                self.plan.place(node),
                 containers[node.name]["State"]["Status"] if node.name in containers else "absent",
             )
             for node in self.plan.nodes

@@ -94,6 +94,11 @@ class Plan:
         """Name of a node's container."""
         return f"{self.name}-{node.name}"
 
+    def place(self, node: Node) -> str:
+        """The group of a node; of one that is no Kubernetes node, another group that lists it."""
+        lists = (group for group, entry in self.other_groups.items() if node.name in entry.get("hosts", ()))
+        return node.group or next(lists, "")
+
     def group(self, name: str) -> list[Node]:
         """The nodes of a group."""
         return [node for node in self.nodes if node.group == name]
