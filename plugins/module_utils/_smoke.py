@@ -162,8 +162,11 @@ def node_addresses(nodes: t.Sequence[Object], wanted: t.Sequence[str]) -> t.Dict
     return found
 
 
-def dns_problems(found: t.Sequence[Object]) -> t.List[str]:
-    """What is wrong with the cluster's DNS, from its Deployment and Service as far as they exist."""
+def dns_problems(found: t.Sequence[Object], nodes: t.Sequence[Object] = ()) -> t.List[str]:
+    """What is wrong with the cluster's DNS, from its Deployment and Service as far as they exist.
+
+    A node that is not ready may take one pod with it, for as long as Kubernetes hopes for its return; one must be left.
+    """
     kinds = {entry["kind"]: entry for entry in found}
     problems = []
     if "Service" not in kinds:
@@ -171,7 +174,8 @@ def dns_problems(found: t.Sequence[Object]) -> t.List[str]:
     if "Deployment" in kinds:
         wanted = kinds["Deployment"]["spec"].get("replicas", 1)
         ready = kinds["Deployment"]["status"].get("availableReplicas", 0)
-        if ready < max(wanted, 1):
+        lost = sum(_condition(node, "Ready").get("status") != "True" for node in nodes)
+        if ready < max(wanted - lost, 1):
             problems.append(f"{ready} of {wanted} CoreDNS pods are available")
     return problems
 

@@ -264,7 +264,7 @@ class SmokeTest:
     def _check_coredns(self) -> str:
         def look() -> str:
             found = self.cluster.get("--namespace", "kube-system", "deployment/coredns", "service/kube-dns")
-            return "; ".join(dns_problems(found))
+            return "; ".join(dns_problems(found, self.cluster.get("nodes")))
 
         # Where names were not resolved, that was waited for long enough.
         unresolved = any(check.name == "dns" and check.status == FAILED for check in self.checks)

@@ -14,6 +14,17 @@ def test_reset_wants_the_clusters_name(cluster: Cluster) -> None:
     assert cluster.ready_nodes() >= set(cluster.nodes)
 
 
+def test_a_prepared_machine_takes_the_next_cluster(cluster: Cluster) -> None:
+    """Without the packages, only the cluster goes."""
+    confirmed = f"reset_confirm={cluster.name}"
+    cluster.play("playbooks/reset.yml", "-e", confirmed, "-e", "reset_packages=false").raise_for_failure()
+    for node in cluster.nodes:
+        assert cluster.host(node).package("kubeadm").is_installed
+        assert not cluster.host(node).file("/etc/kubernetes/kubelet.conf").exists
+    cluster.play("site.yml").raise_for_failure()
+    assert cluster.ready_nodes() >= set(cluster.nodes)
+
+
 def test_reset_leaves_the_machines_as_they_were(cluster: Cluster, pristine: dict[str, Snapshot]) -> None:
     cluster.play("playbooks/reset.yml", "-e", f"reset_confirm={cluster.name}").raise_for_failure()
     for node in cluster.nodes:

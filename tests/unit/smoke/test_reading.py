@@ -9,6 +9,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._smoke import (
     Check,
     Pod,
     dialled,
+    dns_problems,
     event_lines,
     node_problems,
     objects,
@@ -168,3 +169,18 @@ def test_everything_deployed_is_marked_and_lies_in_the_namespace() -> None:
         assert pod["automountServiceAccountToken"] is False
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert "tolerations" not in pod
+
+
+@pytest.mark.parametrize(
+    ("available", "ready", "problems"),
+    [
+        (2, "True", []),
+        (1, "True", ["1 of 2 CoreDNS pods are available"]),
+        (1, "Unknown", []),
+        (0, "Unknown", ["0 of 2 CoreDNS pods are available"]),
+    ],
+)
+def test_a_lost_node_may_have_taken_one_pod_of_the_dns_with_it(available: int, ready: str, problems: list[str]) -> None:
+    deployment = {"kind": "Deployment", "spec": {"replicas": 2}, "status": {"availableReplicas": available}}
+    nodes = [_node("a", ready), _node("b")]
+    assert dns_problems([{"kind": "Service"}, deployment], nodes) == problems

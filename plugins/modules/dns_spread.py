@@ -1,0 +1,162 @@
+#!/usr/bin/python
+# Copyright (c) 2026, Kubestead contributors
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Module: the pods of the cluster's DNS on more than one node."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dns_spread
+author: Kubestead contributors (@kubestead)
+version_added: 0.1.0
+short_description: Moves CoreDNS' pods apart where all of them are on one node
+description:
+  - While a cluster is built, both of CoreDNS' pods start on the node that is ready first, and stay there. With that machine the
+    cluster's DNS is lost for minutes.
+  - Where another node can take them, all pods but the oldest are deleted. The scheduler then prefers other nodes; the one that is left
+    answers meanwhile.
+  - Runs on a control plane.
+extends_documentation_fragment:
+  - kubestead.cluster.attributes
+attributes:
+  action_group:
+    description: Use C(group/kubestead.cluster.kubectl) in C(module_defaults) to set defaults for this module.
+    support: full
+    membership: [kubestead.cluster.kubectl]
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+    details: RV(deleted) tells the same.
+  idempotent:
+    support: full
+options:
+  timeout:
+    description:
+      - Seconds to wait for the nodes to become ready, and then for the moved pods.
+      - Nodes that are not ready by then are not waited for any longer, since they may be down.
+    type: int
+    default: 60
+  kubeconfig:
+    description: Kubeconfig of an administrator.
+    type: path
+    default: /etc/kubernetes/admin.conf
+"""
+
+EXAMPLES = r"""
+- name: Have the cluster's DNS survive the loss of a node
+  kubestead.cluster.dns_spread:
+  delegate_to: control-plane-1
+  run_once: true
+"""
+
+RETURN = r"""
+deleted:
+  description: Names of the pods that were deleted to move them, or would be in check mode.
+  returned: always
+  type: list
+  elements: str
+"""
+
+import os
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils._node_operation import conclude
+from ansible_collections.kubestead.cluster.plugins.module_utils._waiter import WaitTimeoutError, wait_for
+
+DNS = ("--namespace", "kube-system", "--selector", "k8s-app=kube-dns")
+# What CoreDNS tolerates, as kubeadm deploys it.
+TOLERATED = {"node-role.kubernetes.io/control-plane", "CriticalAddonsOnly"}
+_Object = t.Mapping[str, t.Any]
+
+
+def is_ready(node: _Object) -> bool:
+    """Whether a node says that it is ready."""
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in node["status"].get("conditions", ()))
+
+
+def takes_dns(node: _Object) -> bool:
+    """Whether the scheduler could put a pod of CoreDNS on a node."""
+    taints = node["spec"].get("taints", ())
+    return is_ready(node) and not any(
+        taint["effect"] != "PreferNoSchedule" and taint["key"] not in TOLERATED for taint in taints
+    )
+
+
+def crowded(pods: t.Sequence[_Object], nodes: t.Sequence[_Object]) -> list[str]:
+    """The pods to delete: all but the oldest where all are on one node and another could take them."""
+    living = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+    places = {pod["spec"].get("nodeName") for pod in living}
+    others = {node["metadata"]["name"] for node in nodes if takes_dns(node)} - places
+    if len(living) < 2 or len(places) > 1 or None in places or not others:
+        return []
+    ordered = sorted(living, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]))
+    return [pod["metadata"]["name"] for pod in ordered[1:]]
+
+
+class Dns:
+    """CoreDNS on the cluster that a kubeconfig names."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        self.timeout: int = module.params["timeout"]
+        self.kubectl = Kubectl(module, module.params["kubeconfig"])
+
+    def perform(self) -> dict[str, t.Any]:
+        """Move pods where that is needed."""
+        if self.module.check_mode and not os.path.exists(self.kubectl.kubeconfig):
+            return {"changed": False, "deleted": []}
+        if not crowded(self._pods(), self._eventual_nodes()):
+            return {"changed": False, "deleted": []}
+        doomed = crowded(self._pods(), self._nodes_when_ready())
+        if doomed and not self.module.check_mode:
+            self.kubectl.run("delete", "pod", "--namespace", "kube-system", "--wait=false", *doomed)
+            wait_for(self._apart, bool, "CoreDNS on more than one node", self.timeout)
+        return {"changed": bool(doomed), "deleted": doomed}
+
+    def _pods(self) -> list[dict[str, t.Any]]:
+        return self.kubectl.get("pods", *DNS)
+
+    def _nodes(self) -> list[dict[str, t.Any]]:
+        return self.kubectl.get("nodes")
+
+    def _eventual_nodes(self) -> list[dict[str, t.Any]]:
+        """The nodes as if all were ready, which tells whether it is worth waiting for them."""
+        ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+        return [{**node, "status": ready, "spec": {**node["spec"], "taints": _lasting(node)}} for node in self._nodes()]
+
+    def _nodes_when_ready(self) -> list[dict[str, t.Any]]:
+        try:
+            return wait_for(self._nodes, lambda nodes: all(map(is_ready, nodes)), "the nodes to be ready", self.timeout)
+        except WaitTimeoutError as error:
+            nodes: list[dict[str, t.Any]] = error.last
+            return nodes
+
+    def _apart(self) -> bool:
+        pods = [pod for pod in self._pods() if not pod["metadata"].get("deletionTimestamp")]
+        return len({pod["spec"].get("nodeName") for pod in pods} - {None}) > 1
+
+
+def _lasting(node: _Object) -> list[_Object]:
+    """The taints of a node without those that it has while it is not ready."""
+    return [taint for taint in node["spec"].get("taints", ()) if not taint["key"].startswith("node.kubernetes.io/")]
+
+
+def main() -> t.NoReturn:
+    """Ansible's entry point."""
+    module = AnsibleModule(
+        argument_spec={
+            "timeout": {"type": "int", "default": 60},
+            "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
+        },
+        supports_check_mode=True,
+    )
+    conclude(module, Dns(module).perform)
+
+
+if __name__ == "__main__":
+    main()
