@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import datetime
 import hashlib
 import http.client
 import json
@@ -23,6 +24,7 @@ _COMMON_NAME = b"\x55\x04\x03"
 _SEQUENCE = 0x30
 _VERSION = 0xA0
 _OBJECT_IDENTIFIER = 0x06
+_UTC_TIME = 0x17
 
 
 class _Element(t.NamedTuple):
@@ -75,7 +77,7 @@ class Certificate:
             if fields and fields[0].tag == _VERSION:
                 fields = fields[1:]
             # serial number, signature, issuer, validity, subject, subject public key info
-            self._subject, self._public_key = fields[4], fields[5]
+            self._validity, self._subject, self._public_key = fields[3], fields[4], fields[5]
         except (ValueError, IndexError) as error:
             raise KubesteadError(f"This is not a readable X.509 certificate: {error}.") from error
 
@@ -83,6 +85,17 @@ class Certificate:
     def public_key_hash(self) -> str:
         """sha256: and the hash of the DER SubjectPublicKeyInfo, the form in which kubeadm pins an authority."""
         return "sha256:" + hashlib.sha256(self._public_key.encoded).hexdigest()
+
+    @property
+    def expires(self) -> str:
+        """When it expires, in UTC, as 2026-11-21T06:30:00Z."""
+        try:
+            end = _elements(self._validity.content)[1]
+            pattern = "%y%m%d%H%M%SZ" if end.tag == _UTC_TIME else "%Y%m%d%H%M%SZ"
+            moment = datetime.datetime.strptime(end.content.decode("ascii"), pattern)
+        except (ValueError, IndexError) as error:
+            raise KubesteadError(f"This certificate does not tell when it expires: {error}.") from error
+        return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     @property
     def common_name(self) -> t.Optional[str]:

@@ -69,6 +69,10 @@ class Etcd:
         """All members; needs a cluster that has its majority."""
         return parse_members(self._ask("/v3/cluster/member/list", {}))
 
+    def status(self) -> dict[str, t.Any]:
+        """What the first member that answers says of itself: its version, who leads, and what it complains of."""
+        return self._ask("/v3/maintenance/status", {})
+
     def remove(self, member: Member) -> None:
         """Take a member out of the cluster."""
         self._ask("/v3/cluster/member/remove", {"ID": member.id})

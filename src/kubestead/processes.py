@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 STOP_TIMEOUT = 20
@@ -16,10 +17,9 @@ def end(pids: Collection[int]) -> None:
     alive = {pid: mark for pid in pids if (mark := started(pid))}
     for number in (signal.SIGTERM, signal.SIGKILL):
         for pid in alive:
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(pid, number)
-            except ProcessLookupError:
-                continue
+                os.kill(pid, signal.SIGCONT)  # a process that stands still would not notice
         deadline = time.monotonic() + STOP_TIMEOUT
         while alive and time.monotonic() < deadline:
             alive = {pid: mark for pid, mark in alive.items() if started(pid) == mark}
@@ -36,6 +36,20 @@ def started(pid: int) -> str:
     except OSError:
         return ""
     return "" if fields[0] == "Z" else fields[19]
+
+
+def hold(but: Collection[int] = ()) -> set[int]:
+    """Stop (SIGSTOP) what this process began and all that those began, so that none begins another before :func:`end`; gives them.
+
+    ``but`` names processes that are left alone.
+    """
+    held: set[int] = set()
+    while new := descendants(os.getpid()) - held - set(but):
+        for pid in new:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+        held |= new
+    return held
 
 
 def descendants(pid: int) -> set[int]:

@@ -15,11 +15,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from kubestead.lab import Lab, LabError, Status, Wish
-from kubestead.lab.limits import Finding, Level
-from kubestead.lab.plan import WORKERS
-
 if TYPE_CHECKING:
+    from kubestead.lab import Lab, Status
+    from kubestead.lab.limits import Finding
     from kubestead.mirror.progress import Reporter
 
 app = typer.Typer(name="lab", no_args_is_help=True, help="A real cluster on this machine, whose nodes are containers.")
@@ -31,7 +29,7 @@ InventoryOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-STYLES = {Level.FINE: "green", Level.HANDLED: "cyan", Level.WARNING: "yellow", Level.BLOCKING: "red"}
+STYLES = {"fine": "green", "handled": "cyan", "warning": "yellow", "blocking": "red"}
 
 
 @app.command()
@@ -52,6 +50,8 @@ def up(
     ] = None,
 ) -> None:
     """Boots the nodes, builds and serves the mirror, and runs site.yml. Run it again to finish, mend or grow a lab."""
+    from kubestead.lab import Lab, Wish
+
     console = Console()
     with _explained(console, inventory, left_behind=True):
         wish = Wish(control_planes=control_planes, workers=workers, kubernetes=kubernetes)
@@ -70,6 +70,8 @@ def down(
     inventory: InventoryOption = None,
 ) -> None:
     """Removes nodes, network, mirror server and state of a lab, and the engine if the lab started it. The cache stays."""
+    from kubestead.lab import Lab
+
     console = Console()
     with _explained(console, inventory):
         lab = Lab(inventory, say=_saying(console))
@@ -83,6 +85,8 @@ def down(
 @app.command()
 def status(inventory: InventoryOption = None, as_json: JsonOption = False) -> None:
     """Shows nodes, mirror and engine; ends with code 1 unless all of them run."""
+    from kubestead.lab import Lab
+
     console = Console()
     with _explained(console, inventory):
         found = Lab(inventory).status()
@@ -97,6 +101,9 @@ def status(inventory: InventoryOption = None, as_json: JsonOption = False) -> No
 @app.command()
 def doctor(inventory: InventoryOption = None, as_json: JsonOption = False) -> None:
     """Shows what was found out about this machine, what follows from it, and what the lab does about it."""
+    from kubestead.lab import Lab
+    from kubestead.lab.limits import Level
+
     console = Console()
     with _explained(console, inventory):
         findings = Lab(inventory).doctor()
@@ -114,9 +121,12 @@ def _place(inventory: Path | None) -> str:
 
 
 def _build_cluster(console: Console, lab: Lab, place: str) -> None:
-    from kubestead.runs import run_playbook  # slow to import
+    from kubestead.cli.running import explained
+    from kubestead.lab.plan import WORKERS
+    from kubestead.runs import run_playbook
 
-    result = run_playbook("site", lab.plan.inventory, console=console, records=lab.plan.folder / "runs")
+    with explained():
+        result = run_playbook("site", lab.plan.inventory, console=console, records=lab.plan.folder / "runs")
     if not result.ok:
         raise typer.Exit(result.rc)
     _print_status(console, lab.status())
@@ -175,6 +185,8 @@ def _building(console: Console) -> Iterator[Reporter]:
 @contextmanager
 def _explained(console: Console, inventory: Path | None, *, left_behind: bool = False) -> Iterator[None]:
     """Turn what went wrong into one message, without a traceback, and tell what an unfinished ``up`` leaves."""
+    from kubestead.lab import LabError
+
     place = _place(inventory)
     hint = f"What is there stays: `kubestead lab up{place}` goes on from here, `kubestead lab down{place}` removes it."
     try:

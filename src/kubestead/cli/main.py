@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import version as distribution_version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kubestead.cli import lab, mirror
+from kubestead.cli import lab, mirror, runs
+from kubestead.cli.cluster import apply, plan, reset, smoke
+from kubestead.cli.init import init
+from kubestead.cli.kubeconfig import kubeconfig
+from kubestead.cli.options import PassThrough, PassThroughPlan
+from kubestead.cli.running import explained
 from kubestead.cli.schema import schema
+from kubestead.cli.status import status
 from kubestead.cli.validate import validate
 
 app = typer.Typer(
@@ -20,9 +25,18 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     help="Kubernetes clusters with kubeadm, driven by Ansible.",
 )
+app.command()(init)
+app.command(cls=PassThrough)(validate)
+app.command(cls=PassThroughPlan)(plan)
+app.command(cls=PassThrough)(apply)
+app.command(cls=PassThrough)(status)
+app.command(cls=PassThrough)(smoke)
+app.command(cls=PassThrough)(kubeconfig)
+app.command(cls=PassThrough)(reset)
+app.add_typer(runs.app, name="runs")
+app.command()(runs.report)
 app.add_typer(lab.app, name="lab")
 app.add_typer(mirror.app, name="mirror")
-app.command()(validate)
 app.command()(schema)
 
 
@@ -35,11 +49,14 @@ def run(
     start_at: Annotated[str | None, typer.Option(help="Leave out the phases before this one.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Only say what would change.")] = False,
 ) -> None:
-    """Run a playbook, show its progress and explain failures. What is unknown here is handed to ansible-playbook."""
-    from kubestead.runs import run_playbook
-    from kubestead.runs.playbooks import PlaybookError, questions
+    """Run any playbook, with progress and explanations.
 
-    try:
+    What is unknown here is handed to ansible-playbook.
+    """
+    from kubestead.runs import run_playbook
+    from kubestead.runs.playbooks import questions
+
+    with explained():
         answers = {
             name: typer.prompt(prompt)
             for name, prompt in questions(playbook).items()
@@ -54,13 +71,12 @@ def run(
             extra_vars=answers,
             passthrough=context.args,
         )
-    except PlaybookError as error:
-        typer.echo(f"kubestead: {error}", err=True)
-        raise typer.Exit(2) from error
     raise typer.Exit(result.rc)
 
 
 @app.command()
 def version() -> None:
     """Print the version of Kubestead."""
+    from importlib.metadata import version as distribution_version
+
     typer.echo(distribution_version("kubestead"))

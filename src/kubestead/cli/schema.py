@@ -6,7 +6,7 @@ import typer
 
 
 def schema() -> None:
-    """Print the JSON schema of group_vars/all/cluster.yml, for editors."""
+    """Print the JSON schema of cluster.yml, for editors."""
     from kubestead.runs.playbooks import collection_root
     from kubestead.specification import load_cluster, render_schema
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
+from kubestead.cli.options import InventoryOption, JsonOption, RunOptions, find_inventory
+from kubestead.cli.running import conclude, explained, run
 
-def validate(
-    inventory: Annotated[Path, typer.Option("--inventory", "-i", exists=True, help="The inventory: a file or folder.")],
-) -> None:
-    """Find every mistake of an inventory without contacting a host. Ends with 0 where there is none, else with 1."""
-    from kubestead.runs import run_playbook
 
-    raise typer.Exit(0 if run_playbook("validate", inventory).ok else 1)
+def validate(context: typer.Context, inventory: InventoryOption = None, as_json: JsonOption = False) -> None:
+    """Find every mistake of an inventory.
+
+    No host is contacted. Ends with 0 where there is no mistake, else with 1.
+    """
+    with explained():
+        options = RunOptions(inventory=find_inventory(inventory), as_json=as_json, passthrough=tuple(context.args))
+        raise conclude(run("validate", options), options)

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import yaml
@@ -14,6 +15,9 @@ import kubestead
 from kubestead.runs.progress import PHASES
 
 COLLECTION = "kubestead.cluster"
+READ_ONLY = tuple(
+    f"{COLLECTION}.{name}" for name in ("kubeconfig", "status", "validate")
+)  # they change nothing on any host
 
 
 class PlaybookError(ValueError):
@@ -73,6 +77,24 @@ def phases_before(phase: str) -> list[str]:
     if phase not in PHASES:
         raise PlaybookError(f"there is no phase {phase!r}; the phases are {', '.join(PHASES)}")
     return list(PHASES[: PHASES.index(phase)])
+
+
+def planned(playbook: str, options: Sequence[str] = ()) -> tuple[str, ...]:
+    """The phases that a playbook (as :func:`resolve` names it) is to go through, less those left out by ``--skip-tags``.
+
+    None are known of a user's own playbook, and where ``--tags`` choose.
+    """
+    name = playbook.removeprefix(f"{COLLECTION}.")
+    if playbook == name or "--tags" in options:
+        return ()
+    plays = yaml.safe_load((collection_root() / "playbooks" / f"{name}.yml").read_text(encoding="utf-8")) or []
+    tags = {tag for play in plays for tag in _words(play.get("tags"))}
+    skipped = {tag for option, value in pairwise(options) if option == "--skip-tags" for tag in value.split(",")}
+    return tuple(phase for phase in PHASES if phase in tags - skipped)
+
+
+def _words(value: str | list[str] | None) -> list[str]:
+    return [value] if isinstance(value, str) else value or []
 
 
 def executables() -> Path:

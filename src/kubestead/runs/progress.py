@@ -54,13 +54,14 @@ class HostStats:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something worth a line, in the moment it happens."""
+    """Something worth a line, in the moment it happens; ``seconds`` and ``changed`` are those of a phase that ends."""
 
     kind: NoticeKind
     text: str
     host: str = ""
     task: str = ""
     seconds: float = 0.0
+    changed: int = 0
 
 
 @dataclass(slots=True)
@@ -73,8 +74,12 @@ class _Phase:
 
 @dataclass(slots=True)
 class Progress:
-    """The state of a run, brought forward by one event after another."""
+    """The state of a run, brought forward by one event after another.
 
+    ``planned`` names the phases that are expected, where they are known.
+    """
+
+    planned: tuple[str, ...] = ()
     hosts: dict[str, HostStats] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     data: dict[str, Any] = field(default_factory=dict)
@@ -95,6 +100,13 @@ class Progress:
     def phase(self) -> str:
         """The name of the phase that is running; empty before the first and after the last."""
         return self._running.name if self._running else ""
+
+    @property
+    def to_come(self) -> tuple[str, ...]:
+        """The planned phases after those that have begun."""
+        begun = {phase.name for phase in self._phases}
+        last = max((index for index, name in enumerate(self.planned) if name in begun), default=-1)
+        return self.planned[last + 1 :]
 
     @property
     def elapsed(self) -> float:
@@ -120,7 +132,7 @@ class Progress:
         running.seconds += self.now - running.started
         for stats in self.hosts.values():
             stats.task = ""
-        yield Notice("phase_end", running.name, seconds=self.now - running.started)
+        yield Notice("phase_end", running.name, seconds=self.now - running.started, changed=running.changed)
 
     def _play_start(self, event: Event, data: Mapping[str, Any]) -> Iterator[Notice]:
         title = str(data.get("name") or data.get("play") or "")
@@ -190,8 +202,7 @@ class Progress:
     def _end(self, data: Mapping[str, Any]) -> tuple[HostStats, Mapping[str, Any]]:
         host = self._host(data)
         host.task = ""
-        result = data.get("res")
-        return host, result if isinstance(result, Mapping) else {}
+        return host, _result(data)
 
 
 _HANDLERS = {
@@ -206,6 +217,30 @@ _HANDLERS = {
     "deprecated": Progress._warning,
     "error": Progress._warning,
 }
+
+
+def told(event: Event) -> dict[str, Any]:
+    """What an event tells beyond names and times: ``msg`` (``note`` where it is no failure), ``text`` of a warning, hosts ``lost``.
+
+    Messages are those of failures and of tasks whose purpose is a message; nothing else of a result.
+    """
+    data = event.get("event_data") or {}
+    match event.get("event"):
+        case "runner_on_failed" | "runner_on_unreachable":
+            return {"msg": _message(_result(data))}
+        case "runner_on_ok" if _result(data).get("_ansible_verbose_always") and _result(data).get("msg"):
+            return {"msg": _text(_result(data)["msg"]), "note": True}
+        case "warning" | "deprecated" | "error":
+            return {"text": str(event.get("stdout") or "").strip()}
+        case "playbook_on_stats":
+            return {"lost": sorted({*(data.get("failures") or {}), *(data.get("dark") or {})})}
+        case _:
+            return {}
+
+
+def _result(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    result = data.get("res")
+    return result if isinstance(result, Mapping) else {}
 
 
 def _task(data: Mapping[str, Any]) -> str:

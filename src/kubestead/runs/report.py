@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from kubestead.runs.progress import Failure, HostStats, PhaseTime
-from kubestead.runs.render import seconds
+from kubestead.runs.render import harmless, seconds
 
 MAX_FAILURES = 5
 
@@ -40,10 +40,11 @@ def print_failures(console: Console, failures: Sequence[Failure]) -> None:
         _print(console, f"and {len(alike) - MAX_FAILURES} more failures, in the record of this run.")
 
 
-def print_broken(console: Console, output: Path) -> None:
-    """Show the last words of Ansible where it ended before any task could fail."""
+def print_broken(console: Console, output: Path, *, begun: bool = False) -> None:
+    """Show the last words of Ansible where it ended without a task that failed; ``begun`` where it had come to tasks."""
     lines = output.read_text(encoding="utf-8", errors="replace").splitlines() if output.exists() else []
-    _print(console, "Ansible stopped before it came to a task:", style="bold red")
+    when = "" if begun else " before it came to a task"
+    _print(console, f"Ansible stopped{when}:", style="bold red")
     _print(console, textwrap.indent("\n".join(lines[-30:]), "  | "))
 
 
@@ -65,4 +66,4 @@ def _reach(failure: Failure) -> str:
 
 
 def _print(console: Console, text: str, style: str = "") -> None:
-    console.print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
+    console.print(harmless(text), style=style or None, markup=False, highlight=False, soft_wrap=True)

@@ -4,34 +4,48 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shlex
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from rich.console import Console
 
-from kubestead.processes import descendants, end
+from kubestead.processes import descendants, end, hold
 from kubestead.runs import report
+from kubestead.runs.inventory import digest, known
+from kubestead.runs.lock import claim
 from kubestead.runs.playbooks import (
+    COLLECTION,
+    READ_ONLY,
     PlaybookError,
     command_line,
     executables,
     phases_before,
+    planned,
     questions,
     resolve,
     settings_file,
 )
 from kubestead.runs.progress import PHASES, Event, Failure, HostStats, PhaseTime, Progress
-from kubestead.runs.record import Record
+from kubestead.runs.record import FORMAT, Record
 from kubestead.runs.render import choose_renderer
+from kubestead.runs.secrets import Secrets, hide_options
+from kubestead.runs.terminal import lasting, outlive_terminal
 
 INTERRUPTED = 130
+_ASKING = {
+    **dict.fromkeys(("-k", "--ask-pass"), "--connection-password-file"),
+    **dict.fromkeys(("-K", "--ask-become-pass"), "--become-password-file"),
+    **dict.fromkeys(("-J", "--ask-vault-password", "--ask-vault-pass"), "--vault-password-file"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,36 +87,57 @@ def run_playbook(
     passthrough: Sequence[str] = (),
     console: Console | None = None,
     records: Path | None = None,
+    watch: Callable[[Event], None] | None = None,
 ) -> RunResult:
     """Run a playbook of the collection (``site``, ``reset``) or a user's own (a path) and tell how it goes.
 
-    ``records`` is the folder of the records, for runs whose records are to go with something else.
+    ``records`` is the folder of the records, for runs whose records are to go with something else. ``watch`` is told every event.
     ``extra_vars`` and ``passthrough`` are seen in the list of processes and in the record: no secrets in them. A
     failure is explained here and told by the result; only a playbook or a phase that there is not, and a question of the playbook
-    that neither of the two answers, raise :class:`~kubestead.runs.playbooks.PlaybookError`.
+    that neither of the two answers, raise :class:`~kubestead.runs.playbooks.PlaybookError`; and a run that would change what
+    another run is changing raises :class:`~kubestead.runs.lock.LockedError`.
     """
-    console = console or Console()
+    console = lasting(console or Console())
     target = resolve(playbook)
     _refuse_unanswered(playbook, extra_vars or {}, passthrough)
     options = _options(limit, tags, extra_vars, check, start_at, passthrough)
     command = command_line(target, ["-i", str(inventory), *options])
+    hidden = command_line(target, ["-i", str(inventory), *hide_options(options)])
     console.print(command, style="dim", markup=False, highlight=False, soft_wrap=True)
 
-    progress = Progress()
-    record = Record.begin(playbook, records)
-    started = datetime.now(UTC)
-    with _stop_on_signal() as stopped, choose_renderer(console, progress) as renderer:
+    def warn(text: str) -> None:
+        console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
-        def handle(event: Event) -> bool:
-            record.event(event)
-            for notice in progress.feed(event):
+    alone = nullcontext() if check or target in READ_ONLY else _claim(inventory, hidden, warn)
+    progress = Progress(planned=planned(target, options))
+    with alone, outlive_terminal(), _stop_on_signal() as stopped:
+        record = Record.begin(
+            playbook,
+            records,
+            {**_about(target, inventory, options), "command": hidden, "planned": progress.planned},
+            secrets=Secrets.of(options),
+            warn=warn,
+        )
+        with choose_renderer(console, progress) as renderer:
+
+            def handle(event: Event) -> bool:
+                notices = list(progress.feed(event))
+                record.event(event, progress)
+                if watch:
+                    watch(event)
+                for notice in notices:
+                    renderer.show(notice)
+                return False  # ansible-runner's own event files hold whole results: none are kept
+
+            try:
+                rc = _run(target, inventory, options, record.runner_directory, handle, stopped)
+            except OSError as error:  # the disk is full, say
+                warn(f"Ansible was ended, because its files could not be written: {error}")
+                rc = 1
+            for notice in progress.finish():
                 renderer.show(notice)
-            return False  # ansible-runner's own event files hold whole results: none are kept
-
-        rc = _run(target, inventory, options, record.runner_directory, handle, stopped)
-        for notice in progress.finish():
-            renderer.show(notice)
-        rc = INTERRUPTED if stopped() else rc
+            rc = INTERRUPTED if stopped() else rc
+        record.end(_ending(rc), progress)
 
     result = RunResult(
         ok=rc == 0,
@@ -114,9 +149,16 @@ def run_playbook(
         command=command,
         data=progress.data,
     )
-    record.end(_outcome(result, started))
-    _tell(console, result)
+    tell(console, result)
     return result
+
+
+def _claim(inventory: Path, command: str, warn: Callable[[str], None]) -> AbstractContextManager[object]:
+    try:
+        return claim(inventory, command)
+    except OSError as error:  # the folder of the locks cannot be written: no reason to leave a cluster unfinished
+        warn(f"Nothing keeps a second run out: {error}")
+        return nullcontext()
 
 
 def _refuse_unanswered(playbook: str, extra_vars: Mapping[str, Any], passthrough: Sequence[str]) -> None:
@@ -124,6 +166,11 @@ def _refuse_unanswered(playbook: str, extra_vars: Mapping[str, Any], passthrough
     for name, prompt in questions(playbook).items():
         if name not in extra_vars and not any(f"{name}=" in word for word in passthrough):
             raise PlaybookError(f"{playbook} asks: {prompt}. Answer with --extra-vars {name}=…")
+    for word, instead in _ASKING.items():
+        if word in passthrough:
+            raise PlaybookError(
+                f"{word} would ask where nobody sees it. Put the password into a file, and give {instead} FILE"
+            )
 
 
 def _options(
@@ -169,26 +216,32 @@ def _run(
         "PATH": f"{executables()}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
     }
     orphans: set[int] = set()
+    others = descendants(os.getpid())
 
     def cancelled() -> bool:
         # ansible-runner kills Ansible's process group, but Ansible's workers have groups of their own.
         if stopped():
-            orphans.update(descendants(os.getpid()))
+            orphans.update(hold(others))
         return stopped()
 
-    runner = run(
-        private_data_dir=str(directory),
-        project_dir=str(Path.cwd()),
-        playbook=target,
-        inventory=str(inventory.resolve()),
-        cmdline=shlex.join(options),
-        envvars=environment,
-        event_handler=handle,
-        cancel_callback=cancelled,
-        quiet=True,
-        suppress_env_files=True,
-    )
-    end(orphans)
+    try:
+        runner = run(
+            private_data_dir=str(directory),
+            project_dir=str(Path.cwd()),
+            playbook=target,
+            inventory=str(inventory.resolve()),
+            cmdline=shlex.join(options),
+            envvars=environment,
+            event_handler=handle,
+            cancel_callback=cancelled,
+            quiet=True,
+            suppress_env_files=True,
+        )
+    except OSError:  # nobody listens to Ansible any more
+        orphans.update(hold(others))
+        raise
+    finally:
+        end(orphans)
     return int(runner.rc)
 
 
@@ -208,17 +261,32 @@ def _stop_on_signal() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _outcome(result: RunResult, started: datetime) -> dict[str, Any]:
+def _about(target: str, inventory: Path, options: Sequence[str]) -> dict[str, Any]:
+    """What is known of a run before it begins."""
+    said = known(inventory)
     return {
-        "command": result.command,
-        "started": started.isoformat(timespec="seconds"),
-        "ok": result.ok,
-        "rc": result.rc,
-        "seconds": round(result.seconds, 1),
-        "phases": [asdict(phase) for phase in result.phases],
-        "hosts": {name: asdict(host) for name, host in result.hosts.items()},
-        "failures": [asdict(failure) for failure in result.failures],
+        "format": FORMAT,
+        "playbook": target.removeprefix(f"{COLLECTION}."),
+        "inventory": str(inventory.resolve()),
+        "inventory_digest": digest(inventory),
+        "cluster": said["cluster"],
+        "check": "--check" in options,
+        "started": _now(),
+        "versions": {
+            **{name: version(name) for name in ("kubestead", "ansible-core", "ansible-runner")},
+            "python": platform.python_version(),
+            "kubernetes": said["kubernetes"],
+        },
     }
+
+
+def _ending(rc: int) -> dict[str, Any]:
+    outcome = {0: "succeeded", INTERRUPTED: "stopped"}.get(rc, "failed")
+    return {"ended": _now(), "ok": rc == 0, "rc": rc, "outcome": outcome}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _resume(result: RunResult) -> str | None:
@@ -229,7 +297,8 @@ def _resume(result: RunResult) -> str | None:
     return f"{result.command} --skip-tags {','.join(phases_before(phase))}"
 
 
-def _tell(console: Console, result: RunResult) -> None:
+def tell(console: Console, result: RunResult) -> None:
+    """Say how a run ended and, where it failed, why and how to go on."""
     if result.ok:
         report.print_outcome(console, result.phases, result.hosts)
         return
@@ -240,5 +309,5 @@ def _tell(console: Console, result: RunResult) -> None:
         report.print_failures(console, result.failures)
         resume = _resume(result)
     else:
-        report.print_broken(console, result.record / "output.log")
+        report.print_broken(console, result.record / "output.log", begun=bool(result.phases))
     report.print_next(console, command=result.command, record=result.record, resume=resume)

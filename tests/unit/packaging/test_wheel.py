@@ -74,6 +74,12 @@ def test_it_carries_ansibles_settings(wheel: Path) -> None:
     assert {"kubestead/ansible.cfg", "kubestead/inventories/lab/hosts.yml"} <= set(names(wheel))
 
 
+def test_it_carries_what_reports_are_written_from(wheel: Path, installed: Path) -> None:
+    assert "kubestead/runs/templates/report.html.j2" in names(wheel)
+    code = "from pathlib import Path; from kubestead.runs import history, page; r = history.Run(Path('x'), {}); print(page.page(r, [r]))"
+    assert "<!doctype html>" in run(installed, "-c", code)
+
+
 def test_the_command_works(installed: Path) -> None:
     assert run(installed.with_name("kubestead"), "version").strip() == "0.1.0"
     code = "from kubestead.runs import playbooks as p; print(p.collection_root(), p.settings_file(), sep='\\n')"

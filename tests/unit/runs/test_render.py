@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from kubestead.runs.progress import HostStats, Notice, Progress
+from kubestead.runs.progress import PHASES, HostStats, Notice, Progress
 from kubestead.runs.render import LiveRenderer, PlainRenderer, choose_renderer, seconds
 
 
@@ -42,7 +43,7 @@ def test_plain_lines_are_never_wrapped_and_square_brackets_stay() -> None:
 
 
 def live_text(progress: Progress, now: float) -> str:
-    console = Console(file=io.StringIO(), width=100)
+    console = Console(file=io.StringIO(), width=100, height=40)
     console.print(LiveRenderer(console, progress, clock=lambda: now).view())
     return str(console.file.getvalue())  # type: ignore[attr-defined]
 
@@ -83,6 +84,68 @@ def test_the_live_view_is_for_terminals_only(
         monkeypatch.setenv("CI", ci)
     console = Console(file=io.StringIO(), force_terminal=terminal)
     assert isinstance(choose_renderer(console, Progress()), expected)
+
+
+def test_plain_lines_hold_the_counts_of_each_host_in_a_phase(events: list[dict[str, Any]]) -> None:
+    lines = plain_output(events).splitlines()
+    end = next(index for index, line in enumerate(lines) if line.startswith("phase prepare: "))
+    assert lines[end + 1 : end + 5] == [
+        "  control-plane-1: 4 ok, 2 changed, 1 failed, 1 skipped",
+        "  worker-1: 4 ok, 2 changed, 1 failed, 1 skipped",
+        "  worker-2: 1 unreachable",
+        "  worker-3: 4 ok, 2 changed, 1 failed, 1 skipped",
+    ]
+
+
+def test_what_would_move_the_cursor_is_left_out() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    PlainRenderer(console, Progress()).show(Notice("note", "a \x1b[31mred\x1b[0m\x07 word\nand more", "worker-1"))
+    assert console.file.getvalue() == "  worker-1: a red word\n  worker-1: and more\n"  # type: ignore[attr-defined]
+
+
+def test_plain_is_what_one_may_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("KUBESTEAD_PLAIN", "1")
+    assert isinstance(choose_renderer(Console(file=io.StringIO(), force_terminal=True), Progress()), PlainRenderer)
+
+
+def test_the_live_view_fits_eighty_columns_and_needs_no_colour(
+    events: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    progress = Progress(planned=PHASES)
+    for event in events:
+        if event["event"] == "playbook_on_stats":
+            break
+        list(progress.feed(event))
+    progress.hosts["a" * 63] = HostStats(task="containerd : Install a package with a name that is far too long " * 2)
+    console = Console(file=io.StringIO(), width=80, height=24, force_terminal=True, color_system="truecolor")
+    console.print(LiveRenderer(console, progress, clock=lambda: progress.now).view())
+    output = str(console.file.getvalue())  # type: ignore[attr-defined]
+    assert not re.search(r"\x1b\[[0-9;]*(3[0-7]|9[0-7]|38)[;m]", output), "no colour"
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", output).splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    (row,) = [line for line in lines if "aaaa" in line]
+    assert row.split()[-3:] == ["0", "0", "0"]
+    assert "Install a package" in row
+
+
+def test_the_live_view_names_the_phases_to_come() -> None:
+    progress = Progress(planned=PHASES)
+    list(progress.feed({"event": "playbook_on_play_start", "event_data": {"name": "Network"}}))
+    assert live_text(progress, 0.0).splitlines()[-1] == "  then add-ons, verify"
+    assert "then" not in live_text(Progress(), 0.0)
+
+
+def test_a_low_terminal_shows_fewer_hosts() -> None:
+    progress = Progress(hosts={f"worker-{number}": HostStats() for number in range(9)})
+    console = Console(file=io.StringIO(), width=80, height=10)
+    console.print(LiveRenderer(console, progress, clock=lambda: 0.0).view())
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert "and 4 more hosts" in lines[-1]
+    assert len(lines) < 10
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.04, "0.0 s"), (59.4, "59.4 s"), (125, "2 min 05 s")])

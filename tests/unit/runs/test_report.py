@@ -64,4 +64,7 @@ def test_a_run_that_never_began_shows_ansibles_words(tmp_path: Path) -> None:
     log.write_text("ERROR! Syntax Error while loading YAML.\n", encoding="utf-8")
     target = console()
     report.print_broken(target, log)
-    assert "  | ERROR! Syntax Error while loading YAML." in printed(target)
+    report.print_broken(target, log, begun=True)
+    first, second = [line for line in printed(target).splitlines() if line.startswith("Ansible")]
+    assert (first, second) == ("Ansible stopped before it came to a task:", "Ansible stopped:")
+    assert printed(target).count("  | ERROR! Syntax Error while loading YAML.") == 2

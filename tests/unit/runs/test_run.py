@@ -100,6 +100,45 @@ def test_a_question_that_nobody_would_see_is_refused_unless_it_is_answered(place
     assert "said yes" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
+def test_a_run_is_recorded_with_versions_and_inventory(place: Path) -> None:
+    (place / "group_vars").mkdir()
+    (place / "group_vars" / "all.yml").write_text("cluster_name: home\ncluster_kubernetes_version: '1.36'\n")
+    result, _ = play(place, "- ansible.builtin.debug:\n", extra_vars={"db_password": "hunter22"})
+    about = json.loads((result.record / "run.json").read_text())
+    assert (about["cluster"], about["outcome"], about["inventory"]) == ("home", "succeeded", str(place / "hosts.yml"))
+    assert about["inventory_digest"].startswith("sha256:")
+    assert set(about["versions"]) == {"kubestead", "ansible-core", "ansible-runner", "python", "kubernetes"}
+    assert all(about["versions"].values())
+    assert about["started"] <= about["ended"]
+    left = [path.read_text() for path in (place / "state").rglob("*") if path.is_file()]
+    assert left
+    assert not [text for text in left if "hunter22" in text]
+
+
+def test_without_a_place_for_records_and_locks_a_run_goes_on(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/proc/nowhere")
+    monkeypatch.setenv("TMPDIR", str(place))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    result, output = play(place, "- ansible.builtin.command: 'true'\n")
+    assert result.ok
+    assert output.count("No record can be kept in /proc/nowhere/kubestead/runs") == 1
+    assert output.count("Nothing keeps a second run out") == 1
+    assert result.record.is_relative_to(place)
+
+
+def test_a_disk_that_fills_up_ends_ansible(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ansible_runner.utils.OutputEventFilter.write", full)
+    result, output = play(place, "- ansible.builtin.command: sleep 600\n")
+    assert result.rc == 1
+    assert "Ansible was ended, because its files could not be written: [Errno 28] No space left on device" in output
+    assert json.loads((result.record / "run.json").read_text())["outcome"] == "failed"
+    processes = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not [line for line in processes if str(place).encode() in line], "Ansible goes on"
+
+
 def test_a_stopped_run_ends_ansible_and_says_so(place: Path) -> None:
     (place / "play.yml").write_text(
         HEAD + "    - ansible.builtin.debug: {msg: here I am}\n    - ansible.builtin.command: sleep 600\n",

@@ -47,6 +47,14 @@ def test_common_names(recorded: Recorded, name: str, expected: str) -> None:
     assert certificates(recorded(f"{name}.pem"), name)[0].common_name == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),  # from `openssl x509 -noout -enddate`
+    [("ca_ec", "2036-11-18T06:36:38Z"), ("kubelet_client", "2027-11-21T06:23:45Z")],
+)
+def test_expiries(recorded: Recorded, name: str, expected: str) -> None:
+    assert certificates(recorded(f"{name}.pem"), name)[0].expires == expected
+
+
 def test_a_text_without_certificate_is_named(recorded: Recorded) -> None:
     with pytest.raises(KubesteadError, match=r"No certificate in ca\.crt"):
         certificates("-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----\n", "ca.crt")

@@ -1,4 +1,4 @@
-"""Records events.json anew: ``python tests/unit/runs/recorded/record.py``. The tests read the recording, not Ansible."""
+"""Records events.json and plan.json anew: ``python tests/unit/runs/recorded/record.py``. The tests read the recording, not Ansible."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ HERE = Path(__file__).resolve().parent
 
 
 def main() -> None:
+    record("playbook.yml", "events.json", inventory="hosts.yml")
+    # In check mode, on a machine that knows apt and is no node.
+    record("plan.yml", "plan.json", inventory="plan-hosts.yml", cmdline="--check")
+
+
+def record(playbook: str, recording: str, *, inventory: str, cmdline: str = "") -> None:
     events: list[dict[str, Any]] = []
 
     def keep(event: dict[str, Any]) -> bool:
@@ -24,13 +30,14 @@ def main() -> None:
         ansible_runner.run(
             private_data_dir=scratch,
             project_dir=str(HERE),
-            playbook="playbook.yml",
-            inventory=str(HERE / "hosts.yml"),
+            playbook=playbook,
+            inventory=str(HERE / inventory),
+            cmdline=cmdline or None,
             extravars={"scratch": scratch},
             event_handler=keep,
             quiet=True,
             suppress_env_files=True,
-            envvars={"ANSIBLE_DEPRECATION_WARNINGS": "false"},
+            envvars={"ANSIBLE_DEPRECATION_WARNINGS": "false", "ANSIBLE_CONFIG": str(HERE.parents[3] / "ansible.cfg")},
         )
         text = json.dumps([_shortened(event) for event in events], indent=1)
     for found, general in (
@@ -40,7 +47,7 @@ def main() -> None:
         (os.uname().nodename, "controller"),
     ):
         text = text.replace(found, general)
-    (HERE / "events.json").write_text(text + "\n", encoding="utf-8")
+    (HERE / recording).write_text(text + "\n", encoding="utf-8")
 
 
 def _shortened(event: dict[str, Any]) -> dict[str, Any]:
