@@ -17,6 +17,7 @@ from kubestead.lab.engine import Docker
 from .cluster import Cluster
 from .conftest import TOGETHER_INVENTORY, lab
 from .failures.whole import Observer
+from .test_command import document, kubestead
 
 # Seconds: the member of etcd is a learner, or about to become a voter.
 INTO_THE_JOIN = 5.0
@@ -42,6 +43,14 @@ def test_a_taken_address_is_refused_before_any_change(together: Cluster) -> None
     assert run.changed == {}
     assert "virtual-ip-in-use" in run.output
     assert together.virtual_ip in run.output
+
+
+def test_a_plan_tells_what_each_machine_will_become(together: Cluster) -> None:
+    run = kubestead(together, "plan", "--json")
+    assert run.returncode == 2, run.stderr
+    plan = document(run)["plan"]
+    assert "becomes the first control plane" in plan[together.control_planes[0]]
+    assert all("writes /etc/keepalived/keepalived.conf" in " ".join(plan[node]) for node in together.control_planes)
 
 
 def test_interrupted_joins_are_finished_by_the_same_command(together: Cluster) -> None:
