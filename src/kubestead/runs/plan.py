@@ -16,7 +16,12 @@ Result = Mapping[str, Any]
 
 # Packages from a repository that is only about to be named cannot be looked up, so these tasks are left out in check mode, and
 # run only where the packages are not as wanted.
-_NOT_FORESEEN = {"containerd": "installs containerd", "kube_packages": "installs kubeadm, kubelet and kubectl"}
+_NOT_FORESEEN = {
+    "containerd": "installs containerd",
+    "kube_packages": "installs kubeadm, kubelet and kubectl",
+    "haproxy": "installs haproxy",
+    "keepalived": "installs keepalived",
+}
 _PACKAGE_ACTIONS = ("ansible.builtin.apt", "ansible.builtin.dnf")
 _SIMULATED = re.compile(r"^Inst (?P<name>\S+) (?:\[(?P<old>[^\]]+)\] )?\((?P<new>\S+)", re.MULTILINE)
 _STATES = {"started": "starts", "restarted": "restarts", "reloaded": "reloads", "stopped": "stops"}

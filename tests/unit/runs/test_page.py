@@ -227,7 +227,9 @@ def chromium() -> str:
 
     if not found() and os.environ.get("CI") and os.geteuid() == 0 and shutil.which("apt-get"):
         for words in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "chromium"]):
-            subprocess.run(["apt-get", *words], check=False, capture_output=True, timeout=300)
+            subprocess.run(
+                ["apt-get", "-o", "DPkg::Lock::Timeout=200", *words], check=False, capture_output=True, timeout=300
+            )
     return found() or pytest.skip("needs Chromium, or CI=true as root on Debian, where it is installed")
 
 

@@ -119,7 +119,8 @@ def test_packages_that_check_mode_cannot_look_up_are_told_by_the_role() -> None:
     action, skipped = "ansible.builtin.apt", "runner_on_skipped"
     assert worded(action, {}, skipped, "containerd") == ["installs containerd"]
     assert worded(action, {}, skipped, "kubestead.cluster.kube_packages") == ["installs kubeadm, kubelet and kubectl"]
-    assert worded(action, {}, skipped, "haproxy") == []
+    assert worded(action, {}, skipped, "keepalived") == ["installs keepalived"]
+    assert worded(action, {}, skipped, "somebody.elses") == []
     assert worded("ansible.builtin.command", {}, skipped, "containerd") == []
 
 
