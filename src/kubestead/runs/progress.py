@@ -85,6 +85,7 @@ class Progress:
     data: dict[str, Any] = field(default_factory=dict)
     now: float = 0.0
     _phases: list[_Phase] = field(default_factory=list)
+    _warned: set[str] = field(default_factory=set)
     _running: _Phase | None = None
     _lost: frozenset[str] | None = None
 
@@ -160,6 +161,7 @@ class Progress:
             if self._running:
                 self._running.changed += 1
             yield Notice("changed", "", str(data.get("host")), _task(data))
+        yield from self._warnings(result)
         if result.get("_ansible_verbose_always") and result.get("msg"):
             yield Notice("note", _text(result["msg"]), str(data.get("host")), _task(data))
 
@@ -186,6 +188,14 @@ class Progress:
         )
         self.failures.append(failure)
         yield Notice("failed", failure.message, failure.host, failure.task)
+        yield from self._warnings(result)
+
+    def _warnings(self, result: Mapping[str, Any]) -> Iterator[Notice]:
+        """What a module warned of; many hosts may say the same, and one says it for all."""
+        for text in map(str, result.get("warnings") or ()):
+            if text not in self._warned:
+                self._warned.add(text)
+                yield Notice("warning", f"[WARNING]: {text}")
 
     def _warning(self, event: Event, data: Mapping[str, Any]) -> Iterator[Notice]:
         if text := str(event.get("stdout") or "").strip():

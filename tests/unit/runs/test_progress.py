@@ -103,3 +103,18 @@ def test_a_phase_is_spelt_in_one_way() -> None:
         event = {"event": "playbook_on_play_start", "event_data": {"name": name}}
         list(progress.feed(event))
     assert [phase.name for phase in progress.phases()] == ["prepare", "My own Play"]
+
+
+def test_what_modules_warn_of_is_told_once() -> None:
+    progress = Progress()
+    said = [
+        notice
+        for host in ("a", "b")
+        for notice in progress.feed(
+            {
+                "event": "runner_on_ok",
+                "event_data": {"host": host, "task": "Look", "res": {"warnings": ["Two of them."]}},
+            }
+        )
+    ]
+    assert said == [Notice("warning", "[WARNING]: Two of them.")]
