@@ -244,7 +244,8 @@ class Stray:
 class Inventory:
     """What was read. ``render`` tells what a template is worth for a host, UNKNOWN where that takes a run.
 
-    ``folder`` is the playbook's, from which relative paths count.
+    ``folder`` is the playbook's, from which relative paths count. ``unreadable`` tells why files of an inventory without
+    hosts could not be read, and where.
     """
 
     groups: t.Dict[str, Group]
@@ -254,6 +255,7 @@ class Inventory:
     source: Origin = Origin()
     render: t.Callable[[t.Any, str], t.Any] = lambda _value, _host: UNKNOWN
     folder: str = ""
+    unreadable: t.Sequence[t.Tuple[str, Origin]] = ()
 
     def lookup(self, name: str, host: t.Optional[Host]) -> t.Optional[Variable]:
         """Return the definition of ``name`` that counts for ``host``, or for all where there is none."""
@@ -534,8 +536,7 @@ def groups_of_the_cluster(case: Case) -> Findings:
     """No control plane, misspelt groups, hosts that belong to no part of the cluster."""
     inventory = case.inventory
     if not inventory.hosts:
-        text = "the inventory holds no host"
-        yield Finding("no-hosts", text, inventory.source, hint="inventories/single-node is an example to begin with.")
+        yield from _no_hosts(inventory)
         return
     for name, hosts in case.misspelt.items():
         text = f"Kubestead knows no such group, so {_several(hosts)} would be left out"
@@ -547,6 +548,14 @@ def groups_of_the_cluster(case: Case) -> Findings:
         is_controller = host.name in ("localhost", "127.0.0.1") and not host.groups
         if host.name not in case.addresses and not is_controller:
             yield _outsider(host)
+
+
+def _no_hosts(inventory: Inventory) -> Findings:
+    for text, origin in inventory.unreadable:
+        yield Finding("unreadable", text, origin)
+    if not inventory.unreadable:
+        hint = "`kubestead init FOLDER` writes an inventory to begin with."
+        yield Finding("no-hosts", "the inventory holds no host", inventory.source, hint=hint)
 
 
 def _meant_group(name: str) -> t.Optional[str]:

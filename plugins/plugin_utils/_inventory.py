@@ -27,6 +27,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._validation impo
     Stray,
     Variable,
 )
+from ansible_collections.kubestead.cluster.plugins.plugin_utils._inventory_file import complaints
 
 try:
     from ansible._internal._datatag._tags import Origin as OriginTag
@@ -84,6 +85,12 @@ def _is_vaulted_file(path: t.Optional[str]) -> bool:
         return file.read(14) == b"$ANSIBLE_VAULT"
 
 
+def _latest(name: t.Any, value: t.Any) -> t.Sequence[t.Any]:
+    """The two in the order in which to ask them: a name keeps the place of the first file that set it, a value has the last."""
+    moved = origin_of(value).path not in (None, origin_of(name).path)
+    return (value, name) if moved else (name, value)
+
+
 class _Reader:
     def __init__(self, hostvars: t.Any, templar: t.Any, loader: t.Any, defaults: t.Mapping[str, t.Any]) -> None:
         self._hostvars = hostvars
@@ -106,6 +113,7 @@ class _Reader:
             source=self._source,
             render=self._render,
             folder=self._loader.get_basedir(),
+            unreadable=[] if hosts else complaints(self._sources),
         )
         return self._model
 
@@ -131,7 +139,7 @@ class _Reader:
         for name, value in variables.items():
             if name in _ADDED_BY_ANSIBLE:
                 continue
-            origin = origin_of(name, value) if where == "extra" else self._origin(name, value)
+            origin = origin_of(name, value) if where == "extra" else self._origin(*_latest(name, value))
             inline = has_secret(value)
             secret = inline or _is_vaulted_file(origin.path)
             layer[str(name)] = Variable(str(name), decrypted(value) if inline else value, origin, where, owner, secret)

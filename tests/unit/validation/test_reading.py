@@ -12,6 +12,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils import _validati
 from ansible_collections.kubestead.cluster.plugins.module_utils._validation import UNKNOWN, Case, Origin
 from ansible_collections.kubestead.cluster.plugins.module_utils._validation_values import Supported
 from ansible_collections.kubestead.cluster.plugins.plugin_utils import _inventory
+from ansible_collections.kubestead.cluster.plugins.plugin_utils._inventory_file import complaints
 
 LAYERED = """\
 all:
@@ -176,3 +177,45 @@ def test_the_defaults_are_right(options: Any) -> None:
     supported = Supported({"1.36": "1.36.4"})
     for name, option in options.items():
         assert list(problems(name, option, option["default"], supported)) == [], name
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("all:\n\tchildren: {}\n", 2, "this is no YAML: a tab, where YAML wants spaces"),
+        ("all:\n  children: {a: b\n", 3, "this is no YAML: "),
+        (
+            "all:\n  children:\n    control_plane:\n      hosts:\n        - cp-1\n",
+            5,
+            "hosts of group control_plane is no mapping; write each on a line of its own, with a colon behind it",
+        ),
+        (
+            "all:\n  children:\n    control_plane:\n      cp-1: {ansible_host: 192.0.2.1}\n",
+            4,
+            "a group holds hosts, children and vars, and control_plane holds cp-1; set it below one of these",
+        ),
+    ],
+    ids=["tab", "unclosed", "list", "no-hosts"],
+)
+def test_an_inventory_that_cannot_be_read_is_told_with_its_line(
+    tmp_path: Path, text: str, line: int, said: str
+) -> None:
+    (tmp_path / "hosts.yml").write_text(text)
+    (complaint,) = complaints([str(tmp_path)])
+    assert complaint.text.startswith(said)
+    assert (complaint.origin.path, complaint.origin.line) == (str(tmp_path / "hosts.yml"), line)
+
+
+def test_an_inventory_that_is_merely_empty_has_nothing_to_complain_of(tmp_path: Path) -> None:
+    (tmp_path / "hosts.yml").write_text("all:\n  children:\n    control_plane:\n      hosts:\n")
+    assert complaints([str(tmp_path)]) == []
+
+
+def test_a_value_is_told_by_the_file_that_set_it_last(check: Any) -> None:
+    files = {
+        "hosts.yml": "all: {children: {control_plane: {hosts: {cp: {ansible_host: 192.0.2.1}}}}}\n",
+        "group_vars/all/00.yml": "cluster_name: a\ncluster_pod_cidr: 10.244.0.0/16\n",
+        "group_vars/all/cluster.yml": "cluster_pod_cidr: 10.96.0.0/16\n",
+    }
+    (finding,) = check(files=files)
+    assert finding.message.startswith("group_vars/all/cluster.yml:1: cluster_pod_cidr is ")
