@@ -75,7 +75,9 @@ def write(folder: Path, wanted: NewInventory) -> list[Path]:
         folder / "group_vars" / "all" / "cluster.yml": render_cluster(wanted),
     }
     if there := [str(path) for path in files if path.exists()]:
-        raise NewInventoryError(f"{' and '.join(there)} is there already, and is left as it is. Name another folder.")
+        raise NewInventoryError(
+            f"{' and '.join(there)} {'is' if len(there) == 1 else 'are'} there already. Nothing was written; name another folder."
+        )
     try:
         for path, text in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
