@@ -98,7 +98,10 @@ def machine(node_image: Path) -> Iterator[Machine]:
     cluster = home / "inventory" / "group_vars" / "all" / "cluster.yml"
     lines = cluster.read_text().splitlines(keepends=True)
     cluster.write_text("".join(line for line in lines if not line.startswith("cluster_mirror_url")))
-    folders = "mount -t tmpfs tmpfs /run && mkdir /run/lock && mount -t tmpfs tmpfs /opt && mount -t tmpfs tmpfs /tmp"
+    folders = "mount -t tmpfs tmpfs /run && mkdir /run/lock && mount -t tmpfs tmpfs /opt"
+    # The checkout may lie in the very folder that is replaced.
+    folders += f" && mkdir /opt/checkout && mount --bind '{ROOT}' /opt/checkout && mount -t tmpfs tmpfs /tmp"
+    folders += f" && mkdir -p '{ROOT}' && mount --bind /opt/checkout '{ROOT}'"
     setup = f"{folders} && ip link set lo up && echo ready && exec sleep 3600"
     holder = subprocess.Popen(
         ["unshare", *NAMESPACES, "--fork", "--kill-child", "--mount-proc", "sh", "-c", setup],
