@@ -61,15 +61,12 @@ class Socket(t.Protocol):
 
     def send(self, data: bytes, /) -> int:
         """Send a frame."""
-        ...
 
     def recv(self, size: int, /) -> bytes:
         """Receive a frame or packet."""
-        ...
 
     def getsockname(self) -> t.Any:
         """Return interface, protocol, kind of packet, kind of hardware and hardware address."""
-        ...
 
 
 def arp_probe(mac: bytes, address: str) -> bytes:

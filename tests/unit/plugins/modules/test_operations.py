@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from ansible_collections.kubestead.cluster.plugins.module_utils import _lock, _node_operation
@@ -259,7 +260,7 @@ OUTSIDE: dict[str, Any] = {"kind": "ClusterConfiguration", "etcd": {"external": 
 class FakeEtcd:
     """An etcd of the user's own that answers, or raises, what a test has set."""
 
-    answer: bool | Exception | None = False
+    reply: Callable[[], bool | None]
     asked: list[str]
 
     def __init__(self, external: dict[str, Any]) -> None:
@@ -267,14 +268,12 @@ class FakeEtcd:
 
     def holds(self, prefix: str) -> bool | None:
         FakeEtcd.asked.append(prefix)
-        if isinstance(FakeEtcd.answer, Exception):
-            raise FakeEtcd.answer
-        return FakeEtcd.answer
+        return FakeEtcd.reply()
 
 
 @pytest.fixture
 def etcd(monkeypatch: pytest.MonkeyPatch) -> type[FakeEtcd]:
-    monkeypatch.setattr(FakeEtcd, "answer", False)
+    monkeypatch.setattr(FakeEtcd, "reply", Mock(return_value=False), raising=False)
     monkeypatch.setattr(FakeEtcd, "asked", [], raising=False)
     monkeypatch.setattr(kubeadm_init, "ExternalEtcd", FakeEtcd)
     return FakeEtcd
@@ -284,7 +283,7 @@ def etcd(monkeypatch: pytest.MonkeyPatch) -> type[FakeEtcd]:
 def test_an_etcd_of_ones_own_that_is_empty_or_does_not_tell_is_taken(
     node: Node, init: Callable[..., Init], etcd: type[FakeEtcd], answer: bool | None
 ) -> None:
-    etcd.answer = answer
+    etcd.reply = Mock(return_value=answer)
     assert init(OUTSIDE).perform()["changed"]
     assert etcd.asked == ["/registry"]
     assert "kubeadm init" in node.ran()
@@ -293,7 +292,7 @@ def test_an_etcd_of_ones_own_that_is_empty_or_does_not_tell_is_taken(
 def test_another_cluster_s_etcd_is_not_written_over(
     node: Node, init: Callable[..., Init], etcd: type[FakeEtcd]
 ) -> None:
-    etcd.answer = True
+    etcd.reply = Mock(return_value=True)
     prefix = {"extraArgs": [{"name": "v", "value": "4"}, {"name": "etcd-prefix", "value": "/mine/"}]}
     with pytest.raises(KubesteadError, match="etcdctl del --prefix /mine/` removes"):
         init({**OUTSIDE, "apiServer": prefix}).perform()
@@ -317,7 +316,7 @@ def test_another_cluster_s_etcd_is_not_written_over(
 def test_an_etcd_that_cannot_be_asked_stops_init_before_it_leaves_a_mark(
     node: Node, init: Callable[..., Init], etcd: type[FakeEtcd], answer: Exception, words: str
 ) -> None:
-    etcd.answer = answer
+    etcd.reply = Mock(side_effect=answer)
     with pytest.raises(KubesteadError, match=words):
         init(OUTSIDE).perform()
     assert left_behind(node.root) == []
@@ -326,7 +325,7 @@ def test_an_etcd_that_cannot_be_asked_stops_init_before_it_leaves_a_mark(
 def test_who_brings_the_clusters_authority_goes_on_with_its_data(
     node: Node, init: Callable[..., Init], etcd: type[FakeEtcd], recorded: Callable[[str], str]
 ) -> None:
-    etcd.answer = True
+    etcd.reply = Mock(return_value=True)
     node.put("etc/kubernetes/pki/ca.crt", recorded("cluster_ca.pem"))
     assert init(OUTSIDE).perform()["changed"]
 
@@ -334,7 +333,7 @@ def test_who_brings_the_clusters_authority_goes_on_with_its_data(
 def test_what_an_interrupted_init_has_written_into_etcd_is_its_own(
     node: Node, init: Callable[..., Init], etcd: type[FakeEtcd]
 ) -> None:
-    etcd.answer = True
+    etcd.reply = Mock(return_value=True)
     Marker(str(node.root / "var/lib/kubestead/in-progress.json")).write("init")
     init(OUTSIDE).perform()
     assert etcd.asked == []
