@@ -30,6 +30,41 @@ attributes:
     membership: [kubestead.cluster.kubeadm]
 """
 
+    ACTION_GROUP_KUBECTL = r"""
+options: {}
+attributes:
+  action_group:
+    description: Use C(group/kubestead.cluster.kubectl) in C(module_defaults) to set defaults for this module.
+    support: full
+    membership: [kubestead.cluster.kubectl]
+"""
+
+    READS_ONLY = r"""
+options: {}
+attributes:
+  check_mode:
+    support: full
+    details: Reads only.
+  diff_mode:
+    support: none
+    details: Changes nothing.
+  idempotent:
+    support: full
+"""
+
+    CLEANUP = r"""
+options: {}
+attributes:
+  check_mode:
+    support: full
+    details: Returns what would go.
+  diff_mode:
+    support: none
+    details: RV(removed) tells the same.
+  idempotent:
+    support: full
+"""
+
     FACTS = r"""
 options: {}
 attributes:

@@ -20,15 +20,7 @@ description:
   - Runs on a control plane. M(kubestead.cluster.node_state) tells of single machines.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
-attributes:
-  check_mode:
-    support: full
-    details: Reads only.
-  diff_mode:
-    support: none
-    details: Changes nothing.
-  idempotent:
-    support: full
+  - kubestead.cluster.attributes.reads_only
 options:
   kubeconfig:
     description: The kubeconfig to ask the API server with.

@@ -21,11 +21,8 @@ description:
   - The content of Secrets is never shown, in diffs neither. Give O(definition) in a task with C(no_log) where it holds some.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
+  - kubestead.cluster.attributes.action_group_kubectl
 attributes:
-  action_group:
-    description: Use C(group/kubestead.cluster.kubectl) in C(module_defaults) to set defaults for this module.
-    support: full
-    membership: [kubestead.cluster.kubectl]
   check_mode:
     support: full
     details:

@@ -18,15 +18,7 @@ description:
   - A haproxy or keepalived that is configured by somebody else is left alone.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
-attributes:
-  check_mode:
-    support: full
-    details: Returns what would go.
-  diff_mode:
-    support: none
-    details: RV(removed) tells the same.
-  idempotent:
-    support: full
+  - kubestead.cluster.attributes.cleanup
 options:
   packages:
     description: Whether the packages go too.

@@ -21,15 +21,7 @@ description:
   - Refuses a machine that is a member of another cluster.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
-attributes:
-  check_mode:
-    support: full
-    details: Returns what would go.
-  diff_mode:
-    support: none
-    details: RV(removed) tells the same.
-  idempotent:
-    support: full
+  - kubestead.cluster.attributes.cleanup
 options:
   cluster_name:
     description: Name of the cluster.

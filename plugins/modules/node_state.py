@@ -21,16 +21,9 @@ description:
   - Roles of this collection use it in the place of Ansible's own fact gathering.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
+  - kubestead.cluster.attributes.reads_only
   - kubestead.cluster.attributes.facts
 attributes:
-  check_mode:
-    support: full
-    details: Reads only.
-  diff_mode:
-    support: none
-    details: Changes nothing.
-  idempotent:
-    support: full
   facts:
     support: full
 options: {}

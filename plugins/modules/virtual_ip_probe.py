@@ -21,15 +21,7 @@ description:
   - Changes nothing. The question claims no address, so no machine's ARP cache changes either.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
-attributes:
-  check_mode:
-    support: full
-    details: Reads only.
-  diff_mode:
-    support: none
-    details: Changes nothing.
-  idempotent:
-    support: full
+  - kubestead.cluster.attributes.reads_only
 options:
   address:
     description: The virtual IP, an IPv4 address.
