@@ -14,7 +14,6 @@ from kubestead.cli.options import (
     StartAtOption,
     TagsOption,
     YesOption,
-    find_inventory,
 )
 from kubestead.cli.running import FAILED, USAGE, conclude, explained, refused, run
 
@@ -35,14 +34,7 @@ def apply(
     Run it again after a change of the inventory, or to finish an interrupted run: what is done stays done.
     """
     with explained():
-        options = RunOptions(
-            inventory=find_inventory(inventory),
-            limit=limit,
-            tags=tuple(tags or ()),
-            start_at=start_at,
-            as_json=as_json,
-            passthrough=tuple(context.args),
-        )
+        options = RunOptions.given(context, inventory, limit=limit, tags=tags, start_at=start_at, as_json=as_json)
         raise conclude(run("site", options), options)
 
 
@@ -61,14 +53,7 @@ def plan(
     from kubestead.runs.plan import Plan
 
     with explained(usage=FAILED):
-        options = RunOptions(
-            inventory=find_inventory(inventory),
-            limit=limit,
-            tags=tuple(tags or ()),
-            start_at=start_at,
-            as_json=as_json,
-            passthrough=tuple(context.args),
-        )
+        options = RunOptions.given(context, inventory, limit=limit, tags=tags, start_at=start_at, as_json=as_json)
         found = Plan()
         result = run("site", options, check=True, watch=found.feed)
         hosts = {name: phrases for name, phrases in found.hosts.items() if phrases or name != "localhost"}
@@ -84,7 +69,7 @@ def smoke(context: typer.Context, inventory: InventoryOption = None, as_json: Js
     Pods on every node, names, services, exec, logs and port-forward are tried.
     """
     with explained():
-        options = RunOptions(inventory=find_inventory(inventory), as_json=as_json, passthrough=tuple(context.args))
+        options = RunOptions.given(context, inventory, as_json=as_json)
         raise conclude(run("smoke", options), options)
 
 
@@ -100,9 +85,7 @@ def reset(
     Asks for the cluster's name first. With --limit, only those machines leave the cluster.
     """
     with explained():
-        options = RunOptions(
-            inventory=find_inventory(inventory), limit=limit, as_json=as_json, passthrough=tuple(context.args)
-        )
+        options = RunOptions.given(context, inventory, limit=limit, as_json=as_json)
         answered = any(f"{CONFIRMATION}=" in word for word in options.passthrough)
         answer = {} if answered else {CONFIRMATION: _confirmed(options, yes=yes)}
         raise conclude(run("reset", options, extra_vars=answer), options)

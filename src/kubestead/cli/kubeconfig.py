@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kubestead.cli.options import InventoryOption, JsonOption, RunOptions, find_inventory
+from kubestead.cli.options import InventoryOption, JsonOption, RunOptions
 from kubestead.cli.running import FAILED, USAGE, exit_code, explained, refused
 
 
@@ -33,7 +33,7 @@ def kubeconfig(
     if use and not merge:
         raise refused("--use goes with --merge", USAGE)
     with explained():
-        options = RunOptions(inventory=find_inventory(inventory), as_json=as_json, passthrough=tuple(context.args))
+        options = RunOptions.given(context, inventory, as_json=as_json)
         variables = read(options.inventory, options.passthrough)
         try:
             config = parse(_found(options, str(variables["cluster_kubeconfig_path"])), "the cluster's kubeconfig")

@@ -94,6 +94,27 @@ class RunOptions:
     as_json: bool = False
     passthrough: tuple[str, ...] = ()
 
+    @classmethod
+    def given(
+        cls,
+        context: typer.Context,
+        inventory: Path | None,
+        *,
+        limit: str | None = None,
+        tags: list[str] | None = None,
+        start_at: str | None = None,
+        as_json: bool = False,
+    ) -> RunOptions:
+        """Take them as typer hands them over; raises :class:`InventoryError` where no inventory is named."""
+        return cls(
+            inventory=find_inventory(inventory),
+            limit=limit,
+            tags=tuple(tags or ()),
+            start_at=start_at,
+            as_json=as_json,
+            passthrough=tuple(context.args),
+        )
+
 
 def find_inventory(given: Path | None) -> Path:
     """The inventory of the command line or the environment, which are one here, else the current folder if it is one."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from kubestead.cli.options import InventoryOption, JsonOption, RunOptions, find_inventory
+from kubestead.cli.options import InventoryOption, JsonOption, RunOptions
 from kubestead.cli.running import FAILED, STOPPED, explained, run
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def status(context: typer.Context, inventory: InventoryOption = None, as_json: J
     from kubestead.runs.status import judge
 
     with explained():
-        options = RunOptions(inventory=find_inventory(inventory), as_json=True, passthrough=tuple(context.args))
+        options = RunOptions.given(context, inventory, as_json=True)
         result = run("status", options)
     if result.rc == STOPPED:
         raise typer.Exit(STOPPED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kubestead.cli.options import InventoryOption, JsonOption, RunOptions, find_inventory
+from kubestead.cli.options import InventoryOption, JsonOption, RunOptions
 from kubestead.cli.running import conclude, explained, run
 
 
@@ -14,5 +14,5 @@ def validate(context: typer.Context, inventory: InventoryOption = None, as_json:
     No host is contacted. Ends with 0 where there is no mistake, else with 1.
     """
     with explained():
-        options = RunOptions(inventory=find_inventory(inventory), as_json=as_json, passthrough=tuple(context.args))
+        options = RunOptions.given(context, inventory, as_json=as_json)
         raise conclude(run("validate", options), options)
