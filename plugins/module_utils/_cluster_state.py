@@ -17,6 +17,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._certificate imp
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils._etcd import Etcd
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubernetes_state import read_text
+from ansible_collections.kubestead.cluster.plugins.module_utils._objects import condition_of, is_ready
 
 FOLDER = "/etc/kubernetes"
 _CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
@@ -38,13 +39,12 @@ def nodes(kubectl: _Kubectl) -> dict[str, t.Any]:
 def node(item: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """What is worth telling of a Node object."""
     status = item.get("status", {})
-    conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
-    ready = conditions.get("Ready", {})
+    ready = is_ready(item)
     addresses = {address["type"]: address["address"] for address in reversed(status.get("addresses", []))}
     return {
         "name": item["metadata"]["name"],
-        "ready": ready.get("status") == "True",
-        "message": "" if ready.get("status") == "True" else ready.get("message", "its kubelet has not reported yet"),
+        "ready": ready,
+        "message": "" if ready else condition_of(item, "Ready").get("message", "its kubelet has not reported yet"),
         "schedulable": not item.get("spec", {}).get("unschedulable", False),
         "control_plane": _CONTROL_PLANE in item["metadata"].get("labels", {}),
         "version": status.get("nodeInfo", {}).get("kubeletVersion", ""),

@@ -161,20 +161,26 @@ def not_ready(thing: Object) -> t.Optional[str]:
 def failed(thing: Object) -> t.Optional[str]:
     """Why an object can never become ready; None where it still can."""
     if thing["kind"] == "Job":
-        condition = _condition(thing, "Failed")
+        condition = condition_of(thing, "Failed")
         if condition.get("status") == "True":
             return f"{condition.get('reason', 'failed')}: {condition.get('message', '')}"
     return None
 
 
-def _condition(thing: Object, name: str) -> Object:
+def condition_of(thing: t.Mapping[str, t.Any], name: str) -> Object:
+    """A condition in an object's status; empty where it has none of that name."""
     conditions = thing.get("status", {}).get("conditions") or []
     return next((condition for condition in conditions if condition.get("type") == name), {})
 
 
+def is_ready(thing: t.Mapping[str, t.Any]) -> bool:
+    """Whether a node or a pod says that it is ready."""
+    return bool(condition_of(thing, "Ready").get("status") == "True")
+
+
 def _needs(name: str) -> t.Callable[[Object], t.Optional[str]]:
     def check(thing: Object) -> t.Optional[str]:
-        condition = _condition(thing, name)
+        condition = condition_of(thing, name)
         if condition.get("status") == "True":
             return None
         return f"not {name} yet" + (f" ({condition['message']})" if condition.get("message") else "")
@@ -224,7 +230,7 @@ def pod_troubles(pods: t.Iterable[Object]) -> list[str]:
     troubles = []
     for pod in pods:
         name, status = pod["metadata"]["name"], pod.get("status", {})
-        scheduled = _condition(pod, "PodScheduled")
+        scheduled = condition_of(pod, "PodScheduled")
         if scheduled.get("status") == "False":
             troubles.append(f"pod {name} is not scheduled: {scheduled.get('message', scheduled.get('reason', ''))}")
         for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import typing as t
 
+from ansible_collections.kubestead.cluster.plugins.module_utils._objects import condition_of, is_ready
+
 Object = t.Dict[str, t.Any]
 
 NAMESPACE = "kubestead-smoke"
@@ -128,16 +130,14 @@ def node_problems(nodes: t.Sequence[Object], wanted: t.Sequence[str]) -> t.List[
     found = {node["metadata"]["name"]: node for node in nodes}
     problems = [f"{name} is not in the cluster" for name in wanted if name not in found]
     for name in wanted or found:
-        if name in found:
-            ready = _condition(found[name], "Ready")
-            if ready.get("status") != "True":
-                problems.append(f"{name} is not Ready ({_reason(ready)})")
+        if name in found and not is_ready(found[name]):
+            problems.append(f"{name} is not Ready ({_reason(condition_of(found[name], 'Ready'))})")
     return problems
 
 
 def schedulable(nodes: t.Sequence[Object], wanted: t.Sequence[str]) -> t.List[str]:
     """The wanted nodes, or all where none are named, that are ready and take ordinary pods."""
-    ready = [node for node in nodes if _condition(node, "Ready").get("status") == "True"]
+    ready = [node for node in nodes if is_ready(node)]
     names = [node["metadata"]["name"] for node in ready if not repels(node)]
     return [name for name in names if not wanted or name in wanted]
 
@@ -174,7 +174,7 @@ def dns_problems(found: t.Sequence[Object], nodes: t.Sequence[Object] = ()) -> t
     if "Deployment" in kinds:
         wanted = kinds["Deployment"]["spec"].get("replicas", 1)
         ready = kinds["Deployment"]["status"].get("availableReplicas", 0)
-        lost = sum(_condition(node, "Ready").get("status") != "True" for node in nodes)
+        lost = sum(not is_ready(node) for node in nodes)
         if ready < max(wanted - lost, 1):
             problems.append(f"{ready} of {wanted} CoreDNS pods are available")
     return problems
@@ -187,7 +187,7 @@ def ready_pods(pods: t.Sequence[Object], app: str) -> t.List[Pod]:
         for pod in pods
         if pod["metadata"].get("labels", {}).get("app") == app
         and not pod["metadata"].get("deletionTimestamp")
-        and _condition(pod, "Ready").get("status") == "True"
+        and is_ready(pod)
     ]
     return sorted(found, key=lambda pod: (pod.node, pod.name))
 
@@ -196,7 +196,7 @@ def pod_troubles(pods: t.Sequence[Object]) -> t.List[str]:
     """One line for each pod that is not ready, saying what it waits for."""
     lines = []
     for pod in pods:
-        if pod["status"].get("phase") == "Succeeded" or _condition(pod, "Ready").get("status") == "True":
+        if pod["status"].get("phase") == "Succeeded" or is_ready(pod):
             continue
         name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
         where = pod["spec"].get("nodeName") or "no node"
@@ -254,11 +254,6 @@ def targets(pods: t.Sequence[Pod], nearest: int = 4) -> t.List[t.Tuple[Pod, Pod]
     count = len(pods)
     reach = min(nearest, count - 1)
     return [(pod, pods[(number + step) % count]) for number, pod in enumerate(pods) for step in range(1, reach + 1)]
-
-
-def _condition(entry: Object, name: str) -> Object:
-    conditions = entry.get("status", {}).get("conditions") or []
-    return next((dict(condition) for condition in conditions if condition["type"] == name), {})
 
 
 def _reason(condition: Object) -> str:

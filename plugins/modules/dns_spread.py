@@ -20,11 +20,8 @@ description:
   - Runs on a control plane.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
+  - kubestead.cluster.attributes.action_group_kubectl
 attributes:
-  action_group:
-    description: Use C(group/kubestead.cluster.kubectl) in C(module_defaults) to set defaults for this module.
-    support: full
-    membership: [kubestead.cluster.kubectl]
   check_mode:
     support: full
   diff_mode:
@@ -66,6 +63,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils._node_operation import conclude
+from ansible_collections.kubestead.cluster.plugins.module_utils._objects import is_ready
 from ansible_collections.kubestead.cluster.plugins.module_utils._waiter import WaitTimeoutError, wait_for
 
 DNS = ("--namespace", "kube-system", "--selector", "k8s-app=kube-dns")
@@ -74,27 +72,40 @@ TOLERATED = {"node-role.kubernetes.io/control-plane", "CriticalAddonsOnly"}
 _Object = t.Mapping[str, t.Any]
 
 
-def is_ready(node: _Object) -> bool:
-    """Whether a node says that it is ready."""
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in node["status"].get("conditions", ()))
+def could_take_dns(node: _Object) -> bool:
+    """Whether a node could take a pod of CoreDNS once it is ready; what taints it until then does not count."""
+    return all(_bearable(taint) or taint["key"].startswith("node.kubernetes.io/") for taint in _taints(node))
 
 
 def takes_dns(node: _Object) -> bool:
     """Whether the scheduler could put a pod of CoreDNS on a node."""
-    taints = node["spec"].get("taints", ())
-    return is_ready(node) and not any(
-        taint["effect"] != "PreferNoSchedule" and taint["key"] not in TOLERATED for taint in taints
-    )
+    return is_ready(node) and all(map(_bearable, _taints(node)))
 
 
-def crowded(pods: t.Sequence[_Object], nodes: t.Sequence[_Object]) -> list[str]:
-    """The pods to delete: all but the oldest where all are on one node and another could take them."""
-    living = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
-    places = {pod["spec"].get("nodeName") for pod in living}
-    others = {node["metadata"]["name"] for node in nodes if takes_dns(node)} - places
-    if len(living) < 2 or len(places) > 1 or None in places or not others:
+def _taints(node: _Object) -> t.Sequence[_Object]:
+    taints: t.Sequence[_Object] = node["spec"].get("taints", ())
+    return taints
+
+
+def _bearable(taint: _Object) -> bool:
+    return taint["effect"] == "PreferNoSchedule" or taint["key"] in TOLERATED
+
+
+def living(pods: t.Sequence[_Object]) -> list[_Object]:
+    """The pods that are not about to go."""
+    return [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+
+
+def crowded(
+    pods: t.Sequence[_Object], nodes: t.Sequence[_Object], takes: t.Callable[[_Object], bool] = takes_dns
+) -> list[str]:
+    """The pods to delete: all but the oldest where all are on one node and another takes them."""
+    staying = living(pods)
+    places = {pod["spec"].get("nodeName") for pod in staying}
+    others = {node["metadata"]["name"] for node in nodes if takes(node)} - places
+    if len(staying) < 2 or len(places) > 1 or None in places or not others:
         return []
-    ordered = sorted(living, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]))
+    ordered = sorted(staying, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]))
     return [pod["metadata"]["name"] for pod in ordered[1:]]
 
 
@@ -110,7 +121,7 @@ class Dns:
         """Move pods where that is needed."""
         if self.module.check_mode and not os.path.exists(self.kubectl.kubeconfig):
             return {"changed": False, "deleted": []}
-        if not crowded(self._pods(), self._eventual_nodes()):
+        if not crowded(self._pods(), self._nodes(), could_take_dns):
             return {"changed": False, "deleted": []}
         doomed = crowded(self._pods(), self._nodes_when_ready())
         if doomed and not self.module.check_mode:
@@ -124,11 +135,6 @@ class Dns:
     def _nodes(self) -> list[dict[str, t.Any]]:
         return self.kubectl.get("nodes")
 
-    def _eventual_nodes(self) -> list[dict[str, t.Any]]:
-        """The nodes as if all were ready, which tells whether it is worth waiting for them."""
-        ready = {"conditions": [{"type": "Ready", "status": "True"}]}
-        return [{**node, "status": ready, "spec": {**node["spec"], "taints": _lasting(node)}} for node in self._nodes()]
-
     def _nodes_when_ready(self) -> list[dict[str, t.Any]]:
         try:
             return wait_for(self._nodes, lambda nodes: all(map(is_ready, nodes)), "the nodes to be ready", self.timeout)
@@ -137,13 +143,7 @@ class Dns:
             return nodes
 
     def _apart(self) -> bool:
-        pods = [pod for pod in self._pods() if not pod["metadata"].get("deletionTimestamp")]
-        return len({pod["spec"].get("nodeName") for pod in pods} - {None}) > 1
-
-
-def _lasting(node: _Object) -> list[_Object]:
-    """The taints of a node without those that it has while it is not ready."""
-    return [taint for taint in node["spec"].get("taints", ()) if not taint["key"].startswith("node.kubernetes.io/")]
+        return len({pod["spec"].get("nodeName") for pod in living(self._pods())} - {None}) > 1
 
 
 def main() -> t.NoReturn:
