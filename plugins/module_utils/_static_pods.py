@@ -7,8 +7,6 @@
 from __future__ import annotations
 
 import http.client
-import ipaddress
-import re
 import ssl
 import time
 import typing as t
@@ -16,7 +14,8 @@ import typing as t
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError, Tool
 from ansible_collections.kubestead.cluster.plugins.module_utils._etcd import Etcd
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import static_pod_trouble
-from ansible_collections.kubestead.cluster.plugins.module_utils._kubernetes_state import KubernetesState, read_text
+from ansible_collections.kubestead.cluster.plugins.module_utils._kubernetes_state import KubernetesState
+from ansible_collections.kubestead.cluster.plugins.module_utils._servers import Servers
 from ansible_collections.kubestead.cluster.plugins.module_utils._waiter import WaitTimeoutError, wait_for
 
 if t.TYPE_CHECKING:
@@ -25,11 +24,10 @@ if t.TYPE_CHECKING:
 MANIFESTS = "/etc/kubernetes/manifests"
 # In the order in which they are restarted: what is further down needs what is above it.
 NAMES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
-_HEALTH_PORTS = {"kube-controller-manager": 10257, "kube-scheduler": 10259}
-_SECURE_PORT = re.compile(r"--secure-port=(\d+)")
-_BIND_ADDRESS = re.compile(r"--bind-address=([0-9a-fA-F.:]+)\s*$", re.MULTILINE)
-# Seconds in which a container may end by itself, as long as the kubelet gives it.
-_GRACE = 30
+# Seconds in which a container may end by itself. The kubelet gives 30, of which the API server spends the most waiting for
+# watches that nobody ends; what it answers ordinarily has ended by then.
+_GRACE = {"kube-apiserver": 10}
+_DEFAULT_GRACE = 30
 
 
 class _Crictl(Tool):
@@ -63,8 +61,17 @@ class StaticPods:
 
     def container(self, name: str) -> t.Optional[str]:
         """The id of the container that runs for a pod; None where none does."""
+        running = self._running(name)
+        return str(running["id"]) if running else None
+
+    def started(self, name: str) -> t.Optional[float]:
+        """When that container was made, in seconds of the epoch."""
+        running = self._running(name)
+        return int(running["createdAt"]) / 1e9 if running else None
+
+    def _running(self, name: str) -> t.Optional[dict[str, t.Any]]:
         running = [item for item in self._containers(name) if item["state"] == "CONTAINER_RUNNING"]
-        return max(running, key=lambda item: int(item["createdAt"]))["id"] if running else None
+        return max(running, key=lambda item: int(item["createdAt"]), default=None)
 
     def restart(self, names: t.Sequence[str], timeout: float) -> list[dict[str, t.Any]]:
         """Restart pods one after another; each must be healthy within so many seconds before the next one follows."""
@@ -113,12 +120,8 @@ class StaticPods:
             return self._complaint_of_etcd()
         if name == "kube-apiserver":
             return "" if self.state.api_healthy() else "its /readyz does not answer with 200"
-        manifest = read_text(f"{MANIFESTS}/{name}.yaml") or ""
-        port = _SECURE_PORT.search(manifest)
-        address = _BIND_ADDRESS.search(manifest)
-        return _complaint_of_health(
-            _reachable(address.group(1) if address else ""), int(port.group(1)) if port else _HEALTH_PORTS[name]
-        )
+        server = Servers().pod(name)
+        return _complaint_of_health(server.host, server.port) if server else "it has no manifest"
 
     def _complaint_of_etcd(self) -> str:
         try:
@@ -135,20 +138,16 @@ class StaticPods:
         The kubelet holds back a container that ended twice within minutes, by what it sees of the ended one. Where that is
         gone it starts the next one at once.
         """
+        grace = _GRACE.get(name, _DEFAULT_GRACE)
         for item in self._containers(name):
             if item["state"] == "CONTAINER_RUNNING":
-                self.crictl.run("stop", "--timeout", str(_GRACE), item["id"], timeout=3 * _GRACE)
-            self.crictl.run("rm", item["id"], check=False, timeout=_GRACE)
+                self.crictl.run("stop", "--timeout", str(grace), item["id"], timeout=grace + _DEFAULT_GRACE)
+            self.crictl.run("rm", item["id"], check=False, timeout=_DEFAULT_GRACE)
 
     def _containers(self, name: str) -> list[dict[str, t.Any]]:
         labels = (f"io.kubernetes.container.name={name}", "io.kubernetes.pod.namespace=kube-system")
         answer = self.crictl.run_json("ps", "--all", *(f"--label={label}" for label in labels), "--output=json")
         return [item for document in answer for item in document.get("containers") or []]
-
-
-def _reachable(bound: str) -> str:
-    """The address at which a server is asked that is bound to this one."""
-    return "127.0.0.1" if not bound or ipaddress.ip_address(bound).is_unspecified else bound
 
 
 def _complaint_of_health(host: str, port: int) -> str:
