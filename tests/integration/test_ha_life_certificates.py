@@ -19,8 +19,8 @@ from .failures.connection import Connection, read_kubeconfig
 from .failures.measure import GOAL, WARM_UP
 from .failures.whole import Observer
 
-# The API server's, and etcd's for clients and for its peers.
-PORTS = (6443, 2379, 2380)
+# The API server's, etcd's for clients and for its peers, and the kubelet's.
+PORTS = (6443, 2379, 2380, 10250)
 RESTARTED = {"kube-apiserver", "kube-controller-manager", "kube-scheduler"}
 OTHER = "/root/other-authority"
 HEALTH = "/etc/kubernetes/pki/etcd/healthcheck-client"

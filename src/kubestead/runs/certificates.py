@@ -8,7 +8,7 @@ from typing import Any
 
 Found = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
 
-# Who makes a certificate anew, where kubeadm does not.
+# What the kubelet makes anew by itself.
 _KUBELET = ("kubelet.conf", "kubelet-server-current.pem")
 
 
@@ -17,7 +17,7 @@ class CertificateRow:
     """One certificate of one host.
 
     :ivar days: whole days until it expires; None where it cannot be read.
-    :ivar renewed_by: who makes it anew: kubeadm, the kubelet by itself, or somebody by hand.
+    :ivar renewed_by: what makes it anew: our command, the kubelet by itself, or somebody's hand.
     """
 
     host: str
@@ -114,6 +114,6 @@ def _row(host: str, one: Mapping[str, Any]) -> CertificateRow:
 
 
 def _renewed_by(one: Mapping[str, Any]) -> str:
-    if one["kubeadm"]:
+    if one["kubeadm"] or one["name"] == "kubelet.crt":
         return "kubestead certs renew"
     return "the kubelet" if one["name"] in _KUBELET else "hand"

@@ -25,6 +25,11 @@ class Authority:
             self.key, hashes.SHA256()
         )
 
+    @property
+    def pem(self) -> str:
+        """Its own certificate."""
+        return _pem(self.certificate)
+
     def _build(
         self, subject: x509.Name, public: ec.EllipticCurvePublicKey, days: float, authority: bool = False
     ) -> x509.CertificateBuilder:
