@@ -17,7 +17,7 @@ def after_the_first() -> dict[str, Snapshot]:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("number", range(1, ROUNDS + 1), ids=lambda number: f"round-{number}")
+@pytest.mark.parametrize("number", range(1, ROUNDS + 1), ids=lambda number: f"round-{number:02}")
 def test_a_round_leaves_nothing_behind(
     cluster: Cluster, pristine: dict[str, Snapshot], after_the_first: dict[str, Snapshot], number: int
 ) -> None:
