@@ -247,12 +247,18 @@ class Renewal:
     def _strange_kubeconfig(self, name: str, text: str, directory: str) -> t.Iterator[str]:
         authority = f"{self.folder}/pki/ca.crt"
         trusted = embedded(text, "certificate-authority")
-        ours = public_key_hashes(read_text(authority) or "", authority)
-        if trusted and not set(ours) & set(public_key_hashes(trusted, name)):
-            yield f"{name}: it trusts another authority than pki/ca.crt"
+        try:
+            ours = public_key_hashes(read_text(authority) or "", authority)
+            if trusted and not set(ours) & set(public_key_hashes(trusted, name)):
+                yield f"{name}: it trusts another authority than pki/ca.crt"
+                return
+        except KubesteadError as error:
+            yield f"{name}: {error.message}"
             return
         certificate, key = embedded(text, "client-certificate"), embedded(text, "client-key")
-        if certificate and key:
+        if name in _KUBECONFIGS and not (certificate and key):
+            yield f"{name}: it holds no client certificate with its key"
+        elif certificate and key:
             pair = (write_secret(directory, f"{name}.crt", certificate), write_secret(directory, f"{name}.key", key))
             yield from self._strange_pair(name, pair, authority)
 

@@ -229,6 +229,14 @@ FOREIGN: dict[str, tuple[Callable[[ControlPlane], Any], str]] = {
         lambda node: node.put("etc/kubernetes/admin.conf", Authority("kubernetes").kubeconfig("admin")),
         "admin.conf: it trusts another authority",
     ),
+    "empty-kubeconfig": (
+        lambda node: node.put("etc/kubernetes/scheduler.conf", "users: []\n"),
+        "scheduler.conf: it holds no client certificate with its key",
+    ),
+    "damaged-kubeconfig": (
+        lambda node: node.put("etc/kubernetes/admin.conf", "- cluster:\n    certificate-authority-data: bm9uZQ==\n"),
+        "admin.conf: No certificate in admin.conf",
+    ),
     "damaged": (
         lambda node: (node.folder / "pki/apiserver-kubelet-client.crt").write_text("no certificate"),
         "pki/apiserver-kubelet-client.crt: its key does not fit it",
