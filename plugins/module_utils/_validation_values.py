@@ -11,6 +11,9 @@ import re
 import typing as t
 from urllib.parse import urlsplit
 
+from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import seconds
+
 NODE_NAME = "lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
 TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 KUBEADM_API = "kubeadm.k8s.io/v1beta4"
@@ -120,6 +123,8 @@ _OWN_VARIABLES: t.Dict[str, t.Dict[t.Tuple[str, ...], str]] = {
     "cluster_kubelet_config": {("clusterDomain",): "cluster_dns_domain"},
     "cluster_kube_proxy_config": {("mode",): "cluster_proxy_mode", ("clusterCIDR",): "cluster_pod_cidr"},
 }
+# Hours: what kubeadm gives by itself, and the most that an inventory may ask for.
+_LIFETIMES = {"certificateValidityPeriod": 8760, "caCertificateValidityPeriod": 87600}
 _DOCUMENTS = {
     "cluster_kubeadm_init_config": (KUBEADM_API, "InitConfiguration"),
     "cluster_kubeadm_cluster_config": (KUBEADM_API, "ClusterConfiguration"),
@@ -673,6 +678,24 @@ def _kubeadm(variable: str, value: t.Mapping[str, t.Any]) -> Problems:
             yield Problem(f"{where} is a mapping, as it was in v1beta3", "a list of name and value", hint)
 
 
+def _lifetimes(value: t.Mapping[str, t.Any]) -> Problems:
+    for key, longest in _LIFETIMES.items():
+        if key not in value:
+            continue
+        try:
+            hours = seconds(str(value[key])) / 3600
+        except KubesteadError:
+            yield Problem(
+                f"{key} is {shown(value[key])}, which is no duration", "hours, minutes and seconds as in 720h30m"
+            )
+            continue
+        if not 0 < hours <= longest:
+            text = f"{key} is {shown(value[key])}: a certificate that is good for long is one that nobody knows how to renew"
+            yield Problem(
+                text, f"up to {longest}h", "`kubestead certs renew` renews certificates without an interruption."
+            )
+
+
 def _extra_arguments(value: t.Mapping[str, t.Any]) -> t.Iterator[t.Tuple[str, t.Any]]:
     for part, key in (
         ("apiServer", "extraArgs"),
@@ -762,5 +785,6 @@ def problems(variable: str, option: Option, value: t.Any, supported: Supported) 
         yield from _own_variables(variable, value)
     if variable in KUBEADM_FIELDS:
         yield from _kubeadm(variable, value)
+        yield from _lifetimes(value)
     if variable == "cluster_preflight_ignore":
         yield from _preflight_ignore(value, supported.preflight)
