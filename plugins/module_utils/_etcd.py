@@ -77,6 +77,21 @@ class Etcd:
         """Take a member out of the cluster."""
         self._ask("/v3/cluster/member/remove", {"ID": member.id})
 
+    def alarms(self) -> list[tuple[str, str]]:
+        """The alarms that are raised, each with the member that raised it."""
+        raised = self._ask("/v3/maintenance/alarm", {"action": "GET"}).get("alarms") or []
+        return [(str(alarm["memberID"]), str(alarm["alarm"])) for alarm in raised]
+
+    def disarm(self, alarm: str) -> None:
+        """Take an alarm back, of each member that raised it."""
+        for member, raised in self.alarms():
+            if raised == alarm:
+                self._ask("/v3/maintenance/alarm", {"action": "DEACTIVATE", "memberID": member, "alarm": alarm})
+
+    def defragment(self) -> None:
+        """Give the space that the first member's database does not use back to the disk. Meanwhile it answers nobody."""
+        self._ask("/v3/maintenance/defragment", {})
+
     def snapshot(self) -> t.Iterator[bytes]:
         """The database of the first member, piece by piece, with its hash as the last piece."""
         host = self.hosts[0]

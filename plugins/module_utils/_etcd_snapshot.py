@@ -19,6 +19,7 @@ import json
 import mmap
 import os
 import re
+import sys
 import typing as t
 
 from ansible_collections.kubestead.cluster.plugins.module_utils._bolt import Bolt, BoltError
@@ -146,7 +147,7 @@ class Snapshots:
             except BaseException:
                 self._forget_unfinished()
                 raise
-            _sync_folder(self.folder)
+            sync_folder(self.folder)
             removed = self._rotate()
         told = {key: described[key] for key in ("revision", "size", "sha256", "total_keys")}
         return {"file": path, "removed": removed, **told}
@@ -155,15 +156,11 @@ class Snapshots:
         """What the member says of its size; raises where there is no room for that."""
         status = self.etcd.status()
         size = int(status.get("dbSize", 0))
-        place = self.folder
-        while not os.path.isdir(place):
-            place = os.path.dirname(place)
-        disk = os.statvfs(place)
-        free = disk.f_bavail * disk.f_frsize
+        free = free_space(self.folder)
         if free < size + RESERVE:
             raise KubesteadError(
-                f"No snapshot was taken: etcd's database has {_mebibytes(size)}, and {self.folder} only {_mebibytes(free)} of free space, "
-                f"of which {_mebibytes(RESERVE)} stay free. Make room, or give another path."
+                f"No snapshot was taken: etcd's database has {mebibytes(size)}, and {self.folder} only {mebibytes(free)} of free space, "
+                f"of which {mebibytes(RESERVE)} stay free. Make room, or give another path."
             )
         return status
 
@@ -229,7 +226,8 @@ def _write(path: str, content: bytes) -> None:
         os.fsync(target.fileno())
 
 
-def _sync_folder(path: str) -> None:
+def sync_folder(path: str) -> None:
+    """Have the names in a folder on the disk before this returns."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -237,5 +235,32 @@ def _sync_folder(path: str) -> None:
         os.close(descriptor)
 
 
-def _mebibytes(size: int) -> str:
+def free_space(path: str) -> int:
+    """The bytes that are free where a folder is, or will be."""
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    disk = os.statvfs(path)
+    return disk.f_bavail * disk.f_frsize
+
+
+def mebibytes(size: int) -> str:
+    """A size as people read it."""
     return f"{size / 1024 / 1024:.0f} MiB"
+
+
+def main(arguments: t.Sequence[str]) -> int:
+    """What the timer runs: take a snapshot into a folder, keep a number of them; gives the exit code."""
+    folder, keep = arguments
+    try:
+        taken = Snapshots(Etcd(["localhost"], timeout=30), folder, int(keep)).take(
+            datetime.datetime.now(datetime.timezone.utc)
+        )
+    except (KubesteadError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write(f"{taken['file']} holds revision {taken['revision']}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
