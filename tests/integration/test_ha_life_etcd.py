@@ -52,9 +52,12 @@ spec:
 """
 
 
-def kubectl(cluster: Cluster, arguments: str, node: int = 0) -> str:
-    command = f"kubectl --kubeconfig=/etc/kubernetes/admin.conf {arguments}"
-    return str(cluster.host(cluster.control_planes[node]).check_output(command))
+def kubectl(cluster: Cluster, arguments: str) -> str:
+    """What kubectl prints, asked on the first control plane of its own API server."""
+    node = cluster.control_planes[0]
+    server = f"https://{cluster.addresses[node]}:{cluster.api_port}"
+    command = f"kubectl --kubeconfig=/etc/kubernetes/admin.conf --server={server} {arguments}"
+    return str(cluster.host(node).check_output(command))
 
 
 def objects(cluster: Cluster) -> set[tuple[str, ...]]:
