@@ -88,6 +88,11 @@ class Etcd:
             if raised == alarm:
                 self._ask("/v3/maintenance/alarm", {"action": "DEACTIVATE", "memberID": member, "alarm": alarm})
 
+    def hash_of_keys(self, revision: str) -> tuple[str, str]:
+        """The hash of all that the first member that answers holds at a revision, and since which one it counts."""
+        answer = self._ask("/v3/maintenance/hashkv", {"revision": revision})
+        return str(answer.get("hash", 0)), str(answer.get("compact_revision", "0"))
+
     def defragment(self) -> None:
         """Give the space that the first member's database does not use back to the disk. Meanwhile it answers nobody."""
         self._ask("/v3/maintenance/defragment", {})

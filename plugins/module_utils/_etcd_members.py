@@ -58,6 +58,25 @@ class Members:
             "error": _trouble(status),
         }
 
+    def agree(self) -> None:
+        """Wait until all members hold the same at the same revision; raises where they do not."""
+
+        def hashes() -> dict[str, t.Any]:
+            try:
+                revision = str(self.etcd.status()["header"]["revision"])
+                members = self.etcd.members()
+                return {member.name: self.member_at(member.hosts[0]).hash_of_keys(revision) for member in members}
+            except (KubesteadError, OSError) as error:
+                # One that has not heard of the revision yet says so.
+                return {"": str(error)}
+
+        wait_for(
+            hashes,
+            lambda found: "" not in found and len(set(found.values())) == 1,
+            "members of etcd that hold the same",
+            self.timeout,
+        )
+
     def defragment(self) -> dict[str, t.Any]:
         """Defragment one member after another, the leader last, then take back the alarm that etcd is full."""
         before = self.look()

@@ -12,7 +12,6 @@ import glob
 import os
 import re
 import shutil
-import time
 import typing as t
 
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError, Tool
@@ -145,7 +144,7 @@ class Restore:
                 "authorities that were backed up with it, with etcd_restore_pki.yml, before the cluster is built."
             )
 
-    def prepare(self, snapshot: str, sha256: str, cluster: t.Sequence[str], token: str) -> dict[str, t.Any]:
+    def prepare(self, snapshot: str, sha256: str, cluster: t.Sequence[str], token: str, bump: int) -> dict[str, t.Any]:
         """Lay the new data beside the old, which still serves."""
         plan = plan_of(self.pods.manifest("etcd"))
         if read(snapshot).sha256 != sha256:
@@ -159,8 +158,9 @@ class Restore:
                     *("snapshot", "restore", snapshot, "--data-dir", staging, "--name", plan.name),
                     *("--initial-cluster", ",".join(cluster), "--initial-cluster-token", token),
                     *("--initial-advertise-peer-urls", plan.peer_url),
-                    # Clients remember revisions. They have to see that theirs are over, and never one of theirs again.
-                    *("--bump-revision", str(int(time.time() * 1000)), "--mark-compacted"),
+                    # Clients remember revisions. They have to see that theirs are over, and never one of theirs again. All members
+                    # have to count from the same one.
+                    *("--bump-revision", str(bump), "--mark-compacted"),
                     advice=f"{UNCHANGED} Etcd serves as before.",
                     timeout=self.timeout,
                 )

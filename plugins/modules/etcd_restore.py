@@ -39,8 +39,8 @@ options:
       - V(replace) stops etcd and the control plane's other static pods, and puts the new data in the place of the old. The old is kept.
       - V(start) starts etcd, waits until it has its majority, and starts the others. Of older data kept in the same way, only the newest
         stays.
-      - V(verify) waits until O(nodes) are Ready, and their kubelets report again to the API server that was set back. It changes nothing,
-        and one control plane is enough for it.
+      - V(verify) waits until all members of etcd hold the same, O(nodes) are Ready, and their kubelets report again to the API server that
+        was set back. It changes nothing, and one control plane is enough for it.
     type: str
     choices: [check, prepare, replace, start, verify]
     required: true
@@ -67,6 +67,11 @@ options:
     description:
       - What tells the new cluster from every other. No member of the old can then mistake it for its own. For O(step=prepare).
     type: str
+  bump_revision:
+    description:
+      - By how much revisions go on above those of the snapshot, the same number for all members, or they would differ for ever.
+      - More than any revision that was ever handed out, such as the milliseconds since 1970. For O(step=prepare).
+    type: int
   nodes:
     description: Names of the nodes to wait for. For O(step=verify).
     type: list
@@ -117,6 +122,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kubestead.cluster.plugins.module_utils._etcd import Etcd
+from ansible_collections.kubestead.cluster.plugins.module_utils._etcd_members import of_this_node
 from ansible_collections.kubestead.cluster.plugins.module_utils._etcd_restore import Restore, wait_for_nodes
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import ADMIN_CONF
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import Kubectl
@@ -134,11 +140,13 @@ def perform(module: AnsibleModule, restore: Restore) -> dict[str, t.Any]:
     if module.check_mode:
         return {"changed": given["step"] != "verify"}
     if given["step"] == "verify":
+        of_this_node(restore.timeout).agree()
         nodes = wait_for_nodes(Kubectl(module, ADMIN_CONF), given["nodes"], restore.timeout)
         return {"changed": False, "nodes": nodes}
     with node_lock(restore.timeout):
         if given["step"] == "prepare":
-            return restore.prepare(given["snapshot"], given["sha256"], given["initial_cluster"], given["token"])
+            cluster, token, bump = given["initial_cluster"], given["token"], given["bump_revision"]
+            return restore.prepare(given["snapshot"], given["sha256"], cluster, token, bump)
         return restore.replace() if given["step"] == "replace" else restore.start()
 
 
@@ -153,10 +161,11 @@ def main() -> t.NoReturn:
             "sha256": {"type": "str"},
             "initial_cluster": {"type": "list", "elements": "str"},
             "token": {"type": "str", "no_log": False},
+            "bump_revision": {"type": "int"},
             "nodes": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "int", "default": 300},
         },
-        required_if=[("step", "prepare", ["snapshot", "sha256", "initial_cluster", "token"])],
+        required_if=[("step", "prepare", ["snapshot", "sha256", "initial_cluster", "token", "bump_revision"])],
         supports_check_mode=True,
     )
     conclude(

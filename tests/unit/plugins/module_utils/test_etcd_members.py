@@ -24,6 +24,7 @@ class Cluster:
         self.full: list[str] = []
         self.quota = "2147483648"
         self.happened: list[str] = []
+        self.hashes: dict[str, list[Any]] = {}
 
     def at(self, host: str) -> Etcd:
         return Scripted(self, host)
@@ -60,6 +61,13 @@ class Scripted(Etcd):
         if host in cluster.silent:
             failures.append(f"{host}: timed out")
             return None
+        if path == "/v3/maintenance/hashkv":
+            assert question == {"revision": "304"}
+            told = cluster.hashes.get(host, [7])
+            answer = told.pop(0) if len(told) > 1 else told[0]
+            if answer is None:
+                failures.append(f"{host}: required revision is a future revision")
+            return {"hash": answer, "compact_revision": "300"} if answer else None
         if path == "/v3/maintenance/defragment":
             cluster.happened.append(f"defragment {host}")
             cluster.sizes[host] = 10 * MEBIBYTE
@@ -72,6 +80,7 @@ class Scripted(Etcd):
             return None
         errors = [f"memberID:{cluster.number(one)} alarm:NOSPACE " for one in cluster.full]
         return {
+            "header": {"revision": "304"},
             "leader": cluster.number(cluster.leader),
             "version": "3.6.8",
             "dbSize": str(cluster.sizes[host]),
@@ -141,3 +150,18 @@ def test_check_mode_tells_what_could_be_freed() -> None:
     told = etcd_defragment.perform(cluster.members, check_mode=True)
     assert (told["changed"], told["freed"]) == (True, 60 * MEBIBYTE)
     assert cluster.happened == []
+
+
+def test_members_that_hold_the_same_agree_also_where_one_hears_of_it_later() -> None:
+    cluster = Cluster()
+    cluster.hashes = {"10.0.0.3": [None, 8, 7]}
+    cluster.members.agree()
+
+
+def test_members_that_differ_are_told() -> None:
+    cluster = Cluster()
+    cluster.hashes = {"10.0.0.3": [8]}
+    members = cluster.members
+    members.timeout = 0.1
+    with pytest.raises(KubesteadError, match=r"hold the same.*'control-plane-3': \('8', '300'\)"):
+        members.agree()
