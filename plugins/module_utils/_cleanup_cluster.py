@@ -29,8 +29,9 @@ ETCD_FOLDER = "/var/lib/etcd"
 FOLDERS = (
     *("/var/lib/kubelet", ETCD_FOLDER, "/etc/kubernetes", "/var/lib/cni", "/var/lib/calico", "/var/lib/kubestead"),
     *("/run/flannel", "/run/calico", "/var/log/calico", "/var/log/pods", "/var/log/containers"),
-    *(SECRETS_PATH, CACHE_PATH),
+    *(SECRETS_PATH, CACHE_PATH, "/usr/local/lib/kubestead"),
 )
+SNAPSHOT_TIMER = "kubestead-etcd-snapshot"
 CNI_FILES = (
     *("/etc/cni/net.d/10-flannel.conflist", "/etc/cni/net.d/10-calico.conflist", "/etc/cni/net.d/calico-kubeconfig"),
     *("/opt/cni/bin/flannel", "/opt/cni/bin/calico", "/opt/cni/bin/calico-ipam"),
@@ -108,6 +109,7 @@ class ClusterCleanup:
         """Take the cluster off."""
         data_dirs = _DATA_DIR.findall(self.machine.text("/etc/kubernetes/manifests/etcd.yaml"))
         self._leave_external_etcd()
+        self._remove_timer()
         self.machine.stop_unit("kubelet.service")
         self._kubeadm_reset()
         Runtime(self.machine).clean()
@@ -128,6 +130,15 @@ class ClusterCleanup:
             if authorities:
                 return authorities[0]
         return ""
+
+    def _remove_timer(self) -> None:
+        """The timer that takes snapshots of etcd."""
+        timer, service = (f"/etc/systemd/system/{SNAPSHOT_TIMER}.{kind}" for kind in ("timer", "service"))
+        if self.machine.text(timer):
+            self.machine.disable_unit(os.path.basename(timer))
+            self.machine.stop_unit(os.path.basename(timer))
+            self.machine.take_file(timer)
+            self.machine.take_file(service)
 
     def _leave_external_etcd(self) -> None:
         if not self.external_etcd or not self.whole_cluster or self.state.role != "control_plane":

@@ -77,6 +77,43 @@ class Etcd:
         """Take a member out of the cluster."""
         self._ask("/v3/cluster/member/remove", {"ID": member.id})
 
+    def alarms(self) -> list[tuple[str, str]]:
+        """The alarms that are raised, each with the member that raised it."""
+        raised = self._ask("/v3/maintenance/alarm", {"action": "GET"}).get("alarms") or []
+        return [(str(alarm["memberID"]), str(alarm["alarm"])) for alarm in raised]
+
+    def disarm(self, alarm: str) -> None:
+        """Take an alarm back, of each member that raised it."""
+        for member, raised in self.alarms():
+            if raised == alarm:
+                self._ask("/v3/maintenance/alarm", {"action": "DEACTIVATE", "memberID": member, "alarm": alarm})
+
+    def hash_of_keys(self, revision: str) -> tuple[str, str]:
+        """The hash of all that the first member that answers holds at a revision, and since which one it counts."""
+        answer = self._ask("/v3/maintenance/hashkv", {"revision": revision})
+        return str(answer.get("hash", 0)), str(answer.get("compact_revision", "0"))
+
+    def defragment(self) -> None:
+        """Give the space that the first member's database does not use back to the disk. Meanwhile it answers nobody."""
+        self._ask("/v3/maintenance/defragment", {})
+
+    def snapshot(self) -> t.Iterator[bytes]:
+        """The database of the first member, piece by piece, with its hash as the last piece."""
+        host = self.hosts[0]
+        connection = http.client.HTTPSConnection(host, self.port, timeout=self.timeout, context=self._tls())
+        try:
+            connection.request("POST", "/v3/maintenance/snapshot", "{}", {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            for line in iter(response.readline, b""):
+                message = json.loads(line)
+                if response.status != 200 or "result" not in message:
+                    raise ValueError(f"it says {line.decode('utf-8', 'replace').strip()[:300]}")
+                yield base64.b64decode(message["result"].get("blob", ""))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise KubesteadError(f"The member of etcd at {host} did not give all of its data: {error}.") from error
+        finally:
+            connection.close()
+
     def _ask(self, path: str, question: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         failures: list[str] = []
         for host in self.hosts:

@@ -20,6 +20,8 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._command import 
 from ansible_collections.kubestead.cluster.plugins.module_utils._lock import LOCK_PATH, MARKER_PATH, Marker, is_locked
 
 RESET_COMMAND = "kubeadm reset --force"
+# Where manifests wait while their pods are stopped; beside their folder, so that each moves in one step.
+STOPPED_MANIFESTS = "/etc/kubernetes/stopped-manifests"
 CONTROL_PLANE_PODS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 _NODE_PREFIX = "system:node:"
 _SERVER = re.compile(r"^\s*server:\s*[\"']?(https?://[^\s\"']+)", re.MULTILINE)
@@ -181,6 +183,12 @@ class KubernetesState:
 
     def recovery(self) -> str:
         """What to do with a node that holds traces which are not ours and do not work."""
+        if self._exists(STOPPED_MANIFESTS):
+            return (
+                f"A restore of etcd was broken off on this node: its static pods are stopped, and lie in {STOPPED_MANIFESTS}. Run "
+                "playbooks/etcd_restore.yml again, with the same snapshot or another. To go on with what etcd has now, move the files "
+                "back to /etc/kubernetes/manifests on all control planes."
+            )
         return (
             "This node holds traces of kubeadm that make no working member and that Kubestead did not leave: "
             f"{', '.join(self.traces)}. They are not touched, since they may be somebody's cluster. "

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
+from kubestead.cli.confirm import confirmation
 from kubestead.cli.options import (
     InventoryOption,
     JsonOption,
@@ -15,7 +14,7 @@ from kubestead.cli.options import (
     TagsOption,
     YesOption,
 )
-from kubestead.cli.running import FAILED, USAGE, conclude, explained, refused, run
+from kubestead.cli.running import FAILED, conclude, explained, run
 
 WOULD_CHANGE = 2
 CONFIRMATION = "reset_confirm"
@@ -86,8 +85,7 @@ def reset(
     """
     with explained():
         options = RunOptions.given(context, inventory, limit=limit, as_json=as_json)
-        answered = any(f"{CONFIRMATION}=" in word for word in options.passthrough)
-        answer = {} if answered else {CONFIRMATION: _confirmed(options, yes=yes)}
+        answer = confirmation(options, CONFIRMATION, "reset", "removes {} and all its data", yes=yes)
         raise conclude(run("reset", options, extra_vars=answer), options)
 
 
@@ -103,29 +101,3 @@ def _print_plan(hosts: dict[str, list[str]], *, complete: bool) -> None:
         return
     changing = sum(1 for phrases in hosts.values() if phrases)
     typer.echo(f"\n{changing} of {len(hosts)} hosts would change; nothing was changed now.")
-
-
-def _confirmed(options: RunOptions, *, yes: bool) -> str:
-    """The name of the cluster, as the user typed it or as --yes takes it from the inventory."""
-    from kubestead.runs.variables import read
-
-    name = str(read(options.inventory, options.passthrough)["cluster_name"])
-    known = "{{" not in name  # only the playbook can tell what a template becomes
-    if yes and known:
-        return name
-    hint = f"type the same with --yes, or with: -- -e {CONFIRMATION}={name if known else 'NAME'}"
-    if yes:
-        raise refused(
-            f"the cluster's name is made by a template, {name}. To reset it {hint.partition('or ')[2]}", USAGE
-        )
-    if not sys.stdin.isatty():
-        raise refused(
-            f"a reset removes {name if known else 'the cluster'} and all its data, and there is no terminal to ask at. "
-            f"If that is what you want, {hint}",
-            USAGE,
-        )
-    what = f"the cluster {name}" if options.limit is None else f"{options.limit} of the cluster {name}"
-    answer = str(typer.prompt(f"This removes {what} and all its data. Type the cluster's name to go on", err=True))
-    if known and answer != name:
-        raise refused(f"{answer!r} is not the name of this cluster. Nothing was changed.", FAILED)
-    return answer

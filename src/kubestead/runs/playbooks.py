@@ -16,7 +16,7 @@ from kubestead.runs.progress import PHASES
 
 COLLECTION = "kubestead.cluster"
 READ_ONLY = tuple(
-    f"{COLLECTION}.{name}" for name in ("certificates", "kubeconfig", "status", "validate")
+    f"{COLLECTION}.{name}" for name in ("certificates", "etcd_status", "kubeconfig", "status", "validate")
 )  # they change nothing on any host
 
 

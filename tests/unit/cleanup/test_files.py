@@ -322,3 +322,23 @@ def test_a_worker_tells_nothing_of_etcd(
     job = cleanup(external_etcd=ETCD)
     job._leave_external_etcd()
     assert job.machine.left == []
+
+
+def test_the_timer_for_snapshots_goes_before_what_it_runs(
+    cleanup: Callable[..., ClusterCleanup], write: Callable[[str, str], Path], root: Path
+) -> None:
+    units = [f"/etc/systemd/system/kubestead-etcd-snapshot.{kind}" for kind in ("timer", "service")]
+    for unit in units:
+        write(unit, "# Written by Kubestead.\n")
+    program = write("/usr/local/lib/kubestead/program.py", "")
+    cleanup(answers={"systemctl show": "ActiveState=active\nUnitFileState=enabled\n", "systemctl": ""}).clean()
+    assert not any((root / unit.lstrip("/")).exists() for unit in units)
+    assert not program.parent.exists()
+
+
+def test_without_a_timer_systemd_is_not_asked_for_it(cleanup: Callable[..., ClusterCleanup]) -> None:
+    one = cleanup(answers={"systemctl": ""})
+    one.clean()
+    module: Any = one.machine.module
+    assert not module.ran("systemctl show --property=LoadState,ActiveState,UnitFileState kubestead-etcd-snapshot")
+    assert module.ran("systemctl show --property=LoadState,ActiveState,UnitFileState kubelet")

@@ -103,6 +103,16 @@ def test_a_control_plane_that_lacks_a_part_is_partial_and_told_how_to_go_on(tmp_
     assert "/etc/kubernetes/kubelet.conf" in state.recovery()
 
 
+@pytest.mark.usefixtures("control_plane")
+def test_after_a_restore_that_was_broken_off_nobody_is_told_to_reset(tmp_path: Path) -> None:
+    stopped = tmp_path / "etc/kubernetes/stopped-manifests"
+    (tmp_path / "etc/kubernetes/manifests").rename(stopped)
+    state = KubernetesState(str(tmp_path))
+    assert state.stage == "partial"
+    assert "etcd_restore.yml again" in state.recovery()
+    assert "reset" not in state.recovery()
+
+
 @pytest.mark.parametrize(
     "trace",
     [
