@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kubestead.cli import lab, mirror, runs
+from kubestead.cli import lab, mirror, node, runs
 from kubestead.cli.cluster import apply, plan, reset, smoke
 from kubestead.cli.init import init
 from kubestead.cli.kubeconfig import kubeconfig
@@ -33,6 +33,7 @@ app.command(cls=PassThrough)(status)
 app.command(cls=PassThrough)(smoke)
 app.command(cls=PassThrough)(kubeconfig)
 app.command(cls=PassThrough)(reset)
+app.add_typer(node.app, name="node")
 app.add_typer(runs.app, name="runs")
 app.command()(runs.report)
 app.add_typer(lab.app, name="lab")
