@@ -41,7 +41,7 @@ def controller(pod: _Object) -> str:
     return str(next((owner["kind"] for owner in owners if owner.get("controller")), ""))
 
 
-def why_skipped(pod: _Object) -> str:
+def why_kept(pod: _Object) -> str:
     """Why a pod stays when its node is drained; empty where it goes."""
     if _MIRROR in (pod["metadata"].get("annotations") or {}):
         return "static pod"

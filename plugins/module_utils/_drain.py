@@ -45,7 +45,7 @@ class Drain:
             "exists": False,
             "was_schedulable": False,
             "evicted": [],
-            "skipped": [],
+            "kept": [],
             "uncontrolled": [],
         }
 
@@ -101,7 +101,7 @@ class Drain:
         elif self._ready() == "Unknown":
             raise self._silent()
         pods = self._pods()
-        going = [pod for pod in pods if not disruption.why_skipped(pod)]
+        going = [pod for pod in pods if not disruption.why_kept(pod)]
         self._account(pods, going)
         if not self.params["dead"]:
             self._refuse(going)
@@ -124,8 +124,8 @@ class Drain:
 
     def _account(self, pods: t.Sequence[_Object], going: t.Sequence[_Object]) -> None:
         """Note what goes and what stays, as far as it is known before anything is done."""
-        kept = [pod for pod in pods if disruption.why_skipped(pod)]
-        self.result["skipped"] = [{"pod": full_name(pod), "reason": disruption.why_skipped(pod)} for pod in kept]
+        kept = [pod for pod in pods if disruption.why_kept(pod)]
+        self.result["kept"] = [{"pod": full_name(pod), "reason": disruption.why_kept(pod)} for pod in kept]
         self.result["uncontrolled"] = sorted(full_name(pod) for pod in going if not disruption.controller(pod))
         self.result["changed"] = bool(going)
         self.result["evicted"] = sorted(map(full_name, going))
@@ -152,7 +152,7 @@ class Drain:
     def _round(self) -> list[_Object]:
         """Evict what is on the node still; gives what was there."""
         try:
-            going = [pod for pod in self._pods() if not disruption.why_skipped(pod)]
+            going = [pod for pod in self._pods() if not disruption.why_kept(pod)]
             self.trouble = ""
         except KubesteadError as error:
             # While control planes come and go, one answer may fail.

@@ -103,7 +103,7 @@ evicted:
   type: list
   elements: str
   sample: [default/web-7c5ddbdf54-x2x8k]
-skipped:
+kept:
   description: The pods that stay.
   returned: success
   type: list

@@ -139,7 +139,7 @@ def test_pods_go_and_those_of_daemon_sets_and_files_stay(kubeconfig: str) -> Non
         "exists": True,
         "was_schedulable": True,
         "evicted": ["default/lone", "default/web-1"],
-        "skipped": [
+        "kept": [
             {"pod": "default/proxy", "reason": "DaemonSet"},
             {"pod": "default/etcd", "reason": "static pod"},
         ],
