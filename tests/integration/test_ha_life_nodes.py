@@ -58,7 +58,8 @@ def grown(ha_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
     folder = tmp_path_factory.mktemp("grown") / "inventory"
     shutil.copytree(HA_INVENTORY, folder)
     hosts = yaml.safe_load((folder / "hosts.yml").read_text())
-    hosts["all"]["children"]["workers"]["hosts"][NEW] = {"ansible_host": "172.29.95.23"}
+    network = ha_cluster.addresses["worker-2"].rpartition(".")[0]
+    hosts["all"]["children"]["workers"]["hosts"][NEW] = {"ansible_host": f"{network}.23"}
     (folder / "hosts.yml").write_text(yaml.safe_dump(hosts))
     lab("up", "--no-cluster", inventory=folder)
     grown = Cluster(folder)
