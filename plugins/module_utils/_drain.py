@@ -98,10 +98,10 @@ class Drain:
         self.deadline = time.monotonic() + self.params["timeout"]
         if self.params["dead"]:
             self._make_sure_it_is_dead()
-        elif self._ready() == "Unknown":
-            raise self._silent()
         pods = self._pods()
         going = [pod for pod in pods if not disruption.why_kept(pod)]
+        if going and self._ready() == "Unknown" and not self.params["dead"]:
+            raise self._silent()
         self._account(pods, going)
         if not self.params["dead"]:
             self._refuse(going)
@@ -191,9 +191,9 @@ class Drain:
     def _silent(self) -> KubesteadError:
         since = condition_of(self.node, "Ready").get("lastTransitionTime", "it joined")
         return KubesteadError(
-            f"The kubelet of {self.name} has not reported since {since}, so its pods cannot end gracefully and a drain would never finish. "
-            "Nothing was changed. Bring the machine or its kubelet back; or, if the machine is off for good, say that it is dead: its "
-            "pods are then deleted without waiting for it (dead: true)."
+            f"The kubelet of {self.name} has not reported since {since}, so its pods cannot end and a drain would never finish. "
+            "Nothing was changed. Bring the machine or its kubelet back; or, if it is off for good, say that it is dead, and its pods are "
+            "deleted without waiting for it: `dead: true` of this module, `-e remove_dead=true` or `--dead` of a removal."
         )
 
     def _make_sure_it_is_dead(self) -> None:

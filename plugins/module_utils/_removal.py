@@ -32,7 +32,6 @@ class Seen(t.NamedTuple):
     silent: t.Collection[str]
     members: t.Sequence[Member]
     healthy: t.Collection[str]
-    external_etcd: bool
 
 
 class Leaving(t.NamedTuple):
@@ -80,7 +79,7 @@ class Removal:
         labelled = node["control_plane"] if node else "control_plane" in self._groups(name)
         in_inventory = name in self.request.hosts
         reachable = in_inventory and name not in self.request.unreachable
-        silent = not reachable if in_inventory and name in self.request.unreachable else name in self.seen.silent
+        silent = name in self.request.unreachable or name in self.seen.silent
         return Leaving(
             name,
             bool(labelled or member),
@@ -122,17 +121,10 @@ class Removal:
 
     def _unreached(self) -> t.Iterator[str]:
         for node in self.nodes:
-            if node.dead:
-                continue
-            if node.in_inventory and not node.reachable:
+            if node.in_inventory and not node.reachable and not node.dead:
                 yield (
                     f"{node.name} cannot be reached by SSH, so it could not be cleaned. Bring it back; or, if the machine is off for good, "
                     f"say so with -e {DEAD}: the cluster then forgets it, and nothing is done on the machine."
-                )
-            elif node.name in self.seen.silent:
-                yield (
-                    f"The kubelet of {node.name} does not report to the cluster, so its pods cannot end by themselves. Start it again; or, "
-                    f"if it is off for good, say so with -e {DEAD}: its pods are then deleted without waiting for them."
                 )
 
     def _control_planes(self) -> list[str]:

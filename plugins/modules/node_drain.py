@@ -21,7 +21,7 @@ description:
     node where it took pods before. What was evicted by then runs elsewhere.
   - The annotation C(kubestead.io/cordoned) marks a node that this module has cordoned. RV(was_schedulable) is right for it also when the
     drain was interrupted and is run again.
-  - A node whose kubelet does not report is not drained, since its pods cannot end. O(dead) is for machines that are off for good.
+  - A node with pods whose kubelet does not report is not drained, since they cannot end. O(dead) is for machines that are off for good.
   - Runs on a control plane.
 extends_documentation_fragment:
   - kubestead.cluster.attributes

@@ -113,10 +113,9 @@ def look(module: AnsibleModule) -> Seen:
     """The cluster as it is now."""
     items = Kubectl(module, module.params["kubeconfig"]).get("nodes", "--request-timeout=20s")
     silent = {item["metadata"]["name"] for item in items if condition_of(item, "Ready").get("status") == "Unknown"}
-    external = bool(KubernetesState().external_etcd)
-    members = [] if external else _members()
+    members = [] if KubernetesState().external_etcd else _members()
     nodes = {item["metadata"]["name"]: node(item) for item in items}
-    return Seen(nodes, silent, members, working(members), external)
+    return Seen(nodes, silent, members, working(members))
 
 
 def _members() -> list[Member]:

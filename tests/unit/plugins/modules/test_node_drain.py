@@ -328,6 +328,13 @@ def test_a_silent_node_is_not_drained_unless_it_is_said_to_be_dead(kubeconfig: s
     assert api.changes == ["patch", "delete"]
 
 
+def test_a_silent_node_without_pods_is_drained_already(kubeconfig: str) -> None:
+    api = Api(kubeconfig, pod("proxy", "DaemonSet"))
+    api.node["spec"]["unschedulable"] = True
+    api.report("Unknown")
+    assert api.drain()["changed"] is False
+
+
 def test_a_node_that_reports_is_not_dead(kubeconfig: str) -> None:
     api = Api(kubeconfig, pod("web-1"), dead=True)
     api.heartbeats = itertools.count()
