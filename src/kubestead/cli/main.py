@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kubestead.cli import certs, etcd, lab, mirror, runs
+from kubestead.cli import certs, etcd, lab, mirror, node, runs
 from kubestead.cli.cluster import apply, plan, reset, smoke
 from kubestead.cli.init import init
 from kubestead.cli.kubeconfig import kubeconfig
@@ -35,6 +35,7 @@ app.command(cls=PassThrough)(kubeconfig)
 app.command(cls=PassThrough)(reset)
 app.add_typer(certs.app, name="certs")
 app.add_typer(etcd.app, name="etcd")
+app.add_typer(node.app, name="node")
 app.add_typer(runs.app, name="runs")
 app.command()(runs.report)
 app.add_typer(lab.app, name="lab")

@@ -28,20 +28,25 @@ CASES = [
 ]
 
 
-@pytest.fixture(scope="module", params=CASES, ids=lambda case: case[0])
-def rendered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    name, inventory, state = request.param
-    output = tmp_path_factory.mktemp(name)
+def render(output: Path, inventory: str, state: str, *options: str) -> None:
+    """Write the files of the first host of each group below a folder."""
     groups = yaml.safe_load((ROOT / inventory / "hosts.yml").read_text())["all"]["children"]
     for hosts in filter(None, (group.get("hosts") for group in groups.values())):
         (output / next(iter(hosts))).mkdir()
     command = [
         str(Path(sys.executable).with_name("ansible-playbook")),
         str(HERE / "render.yml"),
-        *("-i", str(ROOT / inventory), "-e", f"output={output}", "-e", f"state={state}"),
+        *("-i", str(ROOT / inventory), "-e", f"output={output}", "-e", f"state={state}", *options),
     ]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: case[0])
+def rendered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    name, inventory, state = request.param
+    output = tmp_path_factory.mktemp(name)
+    render(output, inventory, state)
     return name, output
 
 
@@ -63,3 +68,19 @@ def test_files_are_what_their_readers_parse(rendered: tuple[str, Path]) -> None:
         assert tomllib.loads(file.read_text())
     for file in [*output.rglob("*.yaml"), *output.rglob("*.yml")]:
         assert all(document for document in yaml.safe_load_all(file.read_text()))
+
+
+def test_a_host_that_leaves_is_named_nowhere(tmp_path: Path) -> None:
+    """The group is the one that playbooks/remove.yml makes."""
+    leaving = tmp_path / "leaving.yml"
+    leaving.write_text("kubestead_leaving: {hosts: {control-plane-2: {}, load-balancer-2: {}}}\n")
+    output = tmp_path / "output"
+    output.mkdir()
+    render(output, "inventories/prod", "machine", "-i", str(leaving))
+    known = (HERE / "expected/prod/load-balancer-1/haproxy.cfg").read_text()
+    assert "server control-plane-2" in known
+    lines = [line for line in known.splitlines() if "control-plane-2" not in line]
+    assert (output / "load-balancer-1/haproxy.cfg").read_text().splitlines() == lines
+    assert "unicast_peer" not in (output / "load-balancer-1/keepalived.conf").read_text()
+    assert "control-plane-2" not in (output / "worker-1/hosts").read_text()
+    assert "control-plane-3" in (output / "worker-1/hosts").read_text()
