@@ -70,7 +70,7 @@ def _holds(expression: _Object, labels: t.Mapping[str, str]) -> bool:
         return labels.get(key) in values
     if operator == "NotIn":
         return labels.get(key) not in values
-    return (key in labels) == (operator == "Exists")
+    return bool((key in labels) == (operator == "Exists"))
 
 
 def budgets_of(pod: _Object, budgets: t.Iterable[_Object]) -> list[_Object]:
