@@ -125,6 +125,10 @@ def read_cluster(
 
 def _node(item: _Object, pods: t.Sequence[_Object]) -> Node:
     told = describe_node(item)
+    if not told["version"]:
+        raise KubesteadError(
+            f"The kubelet of {told['name']} has not reported its version yet: {told['message']}. {_NOT_CHANGED}"
+        )
     versions = {pod["metadata"]["labels"].get("component", ""): _version_of_pod(pod) for pod in pods}
     control_plane = bool(told["control_plane"] or pods)
     sick = [pod["metadata"]["name"] for pod in pods if condition_of(pod, "Ready").get("status") != "True"]

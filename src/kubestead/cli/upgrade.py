@@ -53,9 +53,11 @@ def _remind(version: str, options: RunOptions, *, begun: bool) -> None:
     from kubestead.runs.variables import read
 
     said = str(read(options.inventory, options.passthrough)[VARIABLE])
-    if begun and said != version:
+    # A minor, or its patch release in the catalogue, mean the same; what a template becomes only Ansible knows.
+    differs = said.split(".")[:2] != version.split(".")[:2] and "{{" not in said
+    if begun and differs:
         typer.echo(
             f'\nThe inventory {options.inventory} says {VARIABLE}: "{said}". Write {VARIABLE}: "{version}" into it now: it is what every '
-            "later run goes by, and `kubestead apply` does nothing while it differs.",
+            "later run goes by, and `kubestead apply` refuses to run while it names another release.",
             err=True,
         )

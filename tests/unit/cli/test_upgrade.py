@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from kubestead.cli.main import app
@@ -25,11 +26,12 @@ def test_a_named_release_is_to_be_written_into_the_inventory(cli: CliRunner, run
     assert 'says cluster_kubernetes_version: "1.36"' in result.stderr
 
 
-def test_a_release_that_the_inventory_names_too_needs_no_reminder(
-    cli: CliRunner, runs: FakeRuns, inventory: Path
+@pytest.mark.parametrize("said", ['"1.37"', "1.37", '"{{ minor }}"'])
+def test_a_release_that_the_inventory_may_name_too_needs_no_reminder(
+    cli: CliRunner, runs: FakeRuns, inventory: Path, said: str
 ) -> None:
-    (inventory / "group_vars/all/cluster.yml").write_text('cluster_kubernetes_version: "1.37"\n', encoding="utf-8")
-    result = cli.invoke(app, ["upgrade", "1.37", "-i", "prod"])
+    (inventory / "group_vars/all/cluster.yml").write_text(f"cluster_kubernetes_version: {said}\n", encoding="utf-8")
+    result = cli.invoke(app, ["upgrade", "1.37.1", "-i", "prod"])
     assert result.exit_code == 0
     assert "into it now" not in result.stderr
 
