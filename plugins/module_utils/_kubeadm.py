@@ -85,13 +85,15 @@ def multi_document(documents: t.Iterable[t.Mapping[str, t.Any]]) -> str:
 class PhaseClock:
     """Turns the lines that kubeadm prints, `[certs] Generating …`, and their moments into the time of each phase."""
 
-    def __init__(self) -> None:
+    def __init__(self, phase: t.Pattern[str] = _PHASE, parts: t.Collection[str] = _PARTS) -> None:
+        self._phase = phase
+        self._parts = parts
         self._started: list[tuple[str, float]] = []
 
     def line(self, text: str, moment: float) -> None:
         """Take note of a line that was printed at this moment, in seconds."""
-        match = _PHASE.match(text)
-        if not match or match.group(1) in _PARTS:
+        match = self._phase.match(text)
+        if not match or match.group(1) in self._parts:
             return
         if not self._started or self._started[-1][0] != match.group(1):
             self._started.append((match.group(1), moment))

@@ -28,6 +28,7 @@ _SERVER = re.compile(r"^\s*server:\s*[\"']?(https?://[^\s\"']+)", re.MULTILINE)
 _CLIENT_CERTIFICATE = re.compile(r"^\s*client-certificate(-data)?:\s*\S+", re.MULTILINE)
 _SECURE_PORT = re.compile(r"--secure-port=(\d+)")
 _ETCD_SERVERS = re.compile(r"--etcd-servers=([^\s\"']+)")
+_API_SERVER_IMAGE = re.compile(r"^\s*image:\s*\S+:v(\d+\.\d+\.\d+)", re.MULTILINE)
 _BIND_ADDRESS = re.compile(r"--bind-address=([0-9a-fA-F.:]+)\s*$", re.MULTILINE)
 
 
@@ -115,6 +116,12 @@ class KubernetesState:
         # kubeadm has its own etcd asked at the loopback address, and puts its certificates below pki/etcd.
         own = "--etcd-cafile=/etc/kubernetes/pki/etcd/ca.crt" in manifest
         return match.group(1).split(",") if match and not own else []
+
+    @property
+    def api_server_version(self) -> t.Optional[str]:
+        """The release of this node's API server, from its manifest."""
+        match = _API_SERVER_IMAGE.search(read_text(self._path("/etc/kubernetes/manifests/kube-apiserver.yaml")) or "")
+        return match.group(1) if match else None
 
     @property
     def _client_certificate(self) -> t.Optional[str]:

@@ -105,11 +105,12 @@ def write_secret(directory: str, name: str, content: str) -> str:
 class Marker:
     """The mark on the disk that says: kubeadm has begun something here and has not finished it."""
 
-    def __init__(self, path: str = MARKER_PATH) -> None:
+    def __init__(self, path: str = MARKER_PATH, operations: t.Sequence[str] = ("init", "join")) -> None:
         self.path = path
+        self.operations = operations
 
     def read(self) -> t.Optional[str]:
-        """The operation that was begun, init or join; None where nothing is unfinished."""
+        """The operation that was begun; None where nothing is unfinished."""
         try:
             with open(self.path, encoding="utf-8") as handle:
                 content = json.load(handle)
@@ -117,9 +118,9 @@ class Marker:
             return None
         except (OSError, ValueError):
             # A mark cut short by a power failure is still a mark.
-            return "init"
+            return self.operations[0]
         operation = content.get("operation") if isinstance(content, dict) else None
-        return operation if operation in ("init", "join") else "init"
+        return operation if operation in self.operations else self.operations[0]
 
     def write(self, operation: str) -> None:
         """Mark the operation as begun; on the disk before this returns."""

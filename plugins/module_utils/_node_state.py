@@ -368,6 +368,7 @@ class NodeState:
             "kubelet_active": kubelet.get("ActiveState") == "active",
             "kubelet_enabled": kubelet.get("UnitFileState") == "enabled",
             "kubelet_version": match.group(1) if match else None,
+            "api_server_version": state.api_server_version,
             "api_healthy": state.api_healthy(),
             "admin_conf": self._exists("/etc/kubernetes/admin.conf"),
             "interrupted": state.interrupted,

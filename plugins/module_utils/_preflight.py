@@ -266,15 +266,18 @@ KINDS: t.Dict[str, Kind] = {
     ),
     "kubernetes-newer": Kind(
         ERROR,
-        "Kubernetes' packages on the machine are newer than the version wanted.",
-        "Kubernetes cannot be downgraded.",
-        "Raise cluster_kubernetes_version, or, on a machine that is no node yet, remove these packages.",
+        "Kubernetes on the machine is newer than the version wanted. On a running node kubelet and API server count, elsewhere packages.",
+        "Kubernetes cannot be downgraded. After an upgrade that was broken off, some nodes are newer than others.",
+        "Raise cluster_kubernetes_version, and finish the upgrade with `kubestead upgrade`; or, on a machine that is no node yet, "
+        "remove these packages.",
+        acceptable=False,
     ),
     "kubernetes-older": Kind(
         ERROR,
-        "A running node has an older Kubernetes than the version wanted: an error for another minor, a warning for a patch.",
-        "Another minor is an upgrade, control planes first and node by node, which building a cluster does not do.",
-        "Set cluster_kubernetes_version to the minor that runs, and upgrade the cluster before raising it.",
+        "A running node has an older Kubernetes than the version wanted.",
+        "That is an upgrade, control planes first and node by node, which building a cluster does not do.",
+        "Run `kubestead upgrade` (ansible-playbook kubestead.cluster.upgrade), then this again; or set cluster_kubernetes_version back.",
+        acceptable=False,
     ),
     "address-missing": Kind(
         ERROR,
@@ -677,15 +680,18 @@ def _membership(host: _Host) -> _Found:
 def _versions(host: _Host) -> _Found:
     wanted = host.spec["kubernetes_version"]
     packages = {name: host.state["packages"].get(name) for name in ("kubeadm", "kubelet", "kubectl")}
-    newer = [
-        f"{name} {version}" for name, version in packages.items() if version and _version(version) > _version(wanted)
-    ]
+    running = {
+        "kubelet": host.kubernetes["kubelet_version"] or packages["kubelet"],
+        "API server": host.kubernetes["api_server_version"],
+    }
+    # An upgrade that was given up may have left a newer kubeadm on a running node, where the packages' role puts it right.
+    found = {name: version for name, version in (running if host.member else packages).items() if version}
+    newer = [f"{name} {version}" for name, version in found.items() if _version(version) > _version(wanted)]
+    older = [f"{name} {version}" for name, version in found.items() if _version(version) < _version(wanted)]
     if newer:
-        yield host.finding("kubernetes-newer", f"{', '.join(newer)} installed, {wanted} wanted")
-    running = host.kubernetes["kubelet_version"] or packages["kubelet"]
-    if host.member and running and _version(running) < _version(wanted):
-        level = ERROR if _version(running)[:2] < _version(wanted)[:2] else WARNING
-        yield host.finding("kubernetes-older", f"the node runs {running}, {wanted} is wanted", level)
+        yield host.finding("kubernetes-newer", f"{', '.join(newer)} found, {wanted} wanted")
+    elif older and host.member:
+        yield host.finding("kubernetes-older", f"the node runs {', '.join(older)}, {wanted} is wanted")
 
 
 def _version(text: str) -> t.Tuple[int, ...]:

@@ -180,7 +180,7 @@ ansible_facts:
             - C(role) is V(control_plane), V(worker) or null. C(busy) tells that a kubeadm of Kubestead runs just now.
             - Further keys are C(node_name), C(server), C(static_pods), C(etcd_member), C(ca_hash), C(kubelet_active),
               C(kubelet_enabled), C(kubelet_version),
-              C(api_healthy), C(admin_conf), C(interrupted), C(traces) and, for a partial node, C(recovery).
+              C(api_server_version), C(api_healthy), C(admin_conf), C(interrupted), C(traces) and, for a partial node, C(recovery).
           type: dict
           returned: always
 """

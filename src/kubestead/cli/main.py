@@ -16,6 +16,7 @@ from kubestead.cli.options import PassThrough, PassThroughPlan
 from kubestead.cli.running import explained
 from kubestead.cli.schema import schema
 from kubestead.cli.status import status
+from kubestead.cli.upgrade import upgrade
 from kubestead.cli.validate import validate
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ app.command(cls=PassThrough)(apply)
 app.command(cls=PassThrough)(status)
 app.command(cls=PassThrough)(smoke)
 app.command(cls=PassThrough)(kubeconfig)
+app.command(cls=PassThrough)(upgrade)
 app.command(cls=PassThrough)(reset)
 app.add_typer(certs.app, name="certs")
 app.add_typer(etcd.app, name="etcd")

@@ -29,6 +29,7 @@ class FakeRuns:
     """Stands in for run_playbook: remembers what was asked for, and answers as it is told."""
 
     rc: int = 0
+    changes: int = 1
     events: list[dict[str, Any]] = field(default_factory=list)
     data: dict[str, Any] = field(default_factory=dict)
     meanwhile: Callable[[dict[str, Any]], None] = lambda _options: None
@@ -42,7 +43,7 @@ class FakeRuns:
             if options.get("watch"):
                 options["watch"](event)
         failures = [Failure("worker-1", "join", "Join", "No room.", "/a.yml:1")] if self.rc else []
-        hosts = {"worker-1": HostStats(ok=3, changed=1)}
+        hosts = {"worker-1": HostStats(ok=3, changed=self.changes)}
         return RunResult(
             self.rc == 0,
             self.rc,

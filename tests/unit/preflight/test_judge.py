@@ -65,6 +65,7 @@ def _state(number: int) -> dict[str, Any]:
             "server": None,
             "ca_hash": None,
             "kubelet_version": None,
+            "api_server_version": None,
             "api_healthy": None,
             "traces": [],
         },
@@ -378,7 +379,9 @@ TRIGGERS: dict[str, tuple[Callable[[Machines], None], set[tuple[str, str, str]]]
     "sick API server": (_member(CP, api_healthy=False), {(CP, "api-unhealthy", "warning")}),
     "newer packages": (_set(WORKER, "packages kubelet", "1.37.1-1.1"), {(WORKER, "kubernetes-newer", "error")}),
     "another minor runs": (_member(CP, kubelet_version="1.35.8"), {(CP, "kubernetes-older", "error")}),
-    "another patch runs": (_member(CP, kubelet_version="1.36.3"), {(CP, "kubernetes-older", "warning")}),
+    "another patch runs": (_member(CP, kubelet_version="1.36.3"), {(CP, "kubernetes-older", "error")}),
+    "an older API server runs": (_member(CP, api_server_version="1.35.8"), {(CP, "kubernetes-older", "error")}),
+    "a newer API server runs": (_member(CP, api_server_version="1.37.1"), {(CP, "kubernetes-newer", "error")}),
     "an address of others": (_set(WORKER, "interfaces", []), {(WORKER, "address-missing", "error")}),
     "a container without privileges": (
         _all(CONTAINER, _set(WORKER, "swap active", []), _set(WORKER, "capabilities sys_admin", False)),
