@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read certificates with nothing but the standard library, as far as pinning a certificate authority needs it."""
+"""Read certificates with nothing but the standard library: pins of authorities, names, dates."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import binascii
 import datetime
 import hashlib
 import http.client
+import ipaddress
 import json
 import re
 import ssl
@@ -21,8 +22,25 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._command import 
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
 _AUTHORITY_DATA = re.compile(r"^\s*certificate-authority-data:\s*(\S+)", re.MULTILINE)
 _COMMON_NAME = b"\x55\x04\x03"
+_ATTRIBUTES = {
+    _COMMON_NAME: "CN",
+    b"\x55\x04\x06": "C",
+    b"\x55\x04\x07": "L",
+    b"\x55\x04\x08": "ST",
+    b"\x55\x04\x0a": "O",
+    b"\x55\x04\x0b": "OU",
+}
+_ALTERNATIVE_NAMES = b"\x55\x1d\x11"
+_BASIC_CONSTRAINTS = b"\x55\x1d\x13"
+_EXTENDED_KEY_USAGE = b"\x55\x1d\x25"
+_SERVER_AUTHENTICATION = b"\x2b\x06\x01\x05\x05\x07\x03\x01"
 _SEQUENCE = 0x30
 _VERSION = 0xA0
+_EXTENSIONS = 0xA3
+_BOOLEAN = 0x01
+_ADDRESS = 0x87
+# Alternative names that are text: mail addresses, names of hosts, URIs.
+_TEXTS = (0x81, 0x82, 0x86)
 _OBJECT_IDENTIFIER = 0x06
 _UTC_TIME = 0x17
 
@@ -64,6 +82,37 @@ def _element(data: bytes, start: int) -> _Element:
     return _Element(tag, data[head : head + length], data[start : head + length])
 
 
+def _extensions(fields: t.Sequence[_Element]) -> dict[bytes, bytes]:
+    """The value of each extension by its identifier, from what follows the public key."""
+    found = {}
+    for field in fields:
+        for extension in _elements(_element(field.content, 0).content) if field.tag == _EXTENSIONS else ():
+            parts = _elements(extension.content)
+            found[parts[0].content] = parts[-1].content
+    return found
+
+
+def _content(value: t.Optional[bytes]) -> list[_Element]:
+    """The elements in the sequence that an extension holds; none where it is not there or is something else."""
+    try:
+        return _elements(_element(value, 0).content) if value else []
+    except ValueError:
+        return []
+
+
+def _distinguished_name(name: _Element) -> str:
+    words = []
+    for group in _elements(name.content):
+        for pair in _elements(group.content):
+            identifier, value = _elements(pair.content)[:2]
+            words.append(f"{_ATTRIBUTES.get(identifier.content, identifier.content.hex())}={_text(value)}")
+    return ", ".join(words)
+
+
+def _text(value: _Element) -> str:
+    return value.content.decode("utf-8", "replace")
+
+
 class Certificate:
     """An X.509 certificate, given as DER."""
 
@@ -77,7 +126,9 @@ class Certificate:
             if fields and fields[0].tag == _VERSION:
                 fields = fields[1:]
             # serial number, signature, issuer, validity, subject, subject public key info
+            self._serial, self._issuer = fields[0], fields[2]
             self._validity, self._subject, self._public_key = fields[3], fields[4], fields[5]
+            self._extensions = _extensions(fields[6:])
         except (ValueError, IndexError) as error:
             raise KubesteadError(f"This is not a readable X.509 certificate: {error}.") from error
 
@@ -85,6 +136,49 @@ class Certificate:
     def public_key_hash(self) -> str:
         """sha256: and the hash of the DER SubjectPublicKeyInfo, the form in which kubeadm pins an authority."""
         return "sha256:" + hashlib.sha256(self._public_key.encoded).hexdigest()
+
+    @property
+    def fingerprint(self) -> str:
+        """The SHA-256 of the whole certificate, in hexadecimal digits: no two certificates have the same."""
+        return hashlib.sha256(self.der).hexdigest()
+
+    @property
+    def serial(self) -> str:
+        """Its serial number, in hexadecimal digits."""
+        return self._serial.content.hex()
+
+    @property
+    def issuer(self) -> str:
+        """Who has signed it, as O=system:masters, CN=somebody."""
+        return _distinguished_name(self._issuer)
+
+    @property
+    def subject(self) -> str:
+        """Whom it names, in the same form."""
+        return _distinguished_name(self._subject)
+
+    @property
+    def alternative_names(self) -> list[str]:
+        """The hosts, addresses and URIs that it is good for."""
+        found = []
+        for name in _content(self._extensions.get(_ALTERNATIVE_NAMES)):
+            if name.tag == _ADDRESS and len(name.content) in (4, 16):
+                found.append(str(ipaddress.ip_address(name.content)))
+            elif name.tag in _TEXTS:
+                found.append(name.content.decode("utf-8", "replace"))
+        return found
+
+    @property
+    def is_authority(self) -> bool:
+        """Whether it may sign others."""
+        constraints = _content(self._extensions.get(_BASIC_CONSTRAINTS))
+        return bool(constraints) and constraints[0].tag == _BOOLEAN and constraints[0].content != b"\0"
+
+    @property
+    def serves(self) -> bool:
+        """Whether a server may show it."""
+        usages = _content(self._extensions.get(_EXTENDED_KEY_USAGE))
+        return any(usage.content == _SERVER_AUTHENTICATION for usage in usages)
 
     @property
     def expires(self) -> str:
