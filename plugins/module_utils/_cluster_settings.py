@@ -48,10 +48,12 @@ def given(documents: t.Iterable[settings.Document]) -> dict[str, t.Any]:
     return record
 
 
-def remember(kubectl: Kubectl, record: t.Mapping[str, t.Any]) -> None:
-    """Write down what the cluster was given, for the next comparison."""
+def remember(kubectl: Kubectl, record: t.Mapping[str, t.Any], check: bool = True) -> None:
+    """Write down what the cluster was given, for the next comparison, which without it takes everything for new."""
     kubectl.run(
-        *("annotate", "configmap", "kubeadm-config", NAMESPACE, "--overwrite"), f"{RECORD}={settings.canonical(record)}"
+        *("annotate", "configmap", "kubeadm-config", NAMESPACE, "--overwrite"),
+        f"{RECORD}={settings.canonical(record)}",
+        check=check,
     )
 
 

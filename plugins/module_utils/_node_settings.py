@@ -122,12 +122,14 @@ class NodeSettings:
             rendered[etcd] = settings.keep_initial_cluster(rendered[etcd], present[etcd])
         self._refuse(documents, present, rendered)
         paths = [*(f"{MANIFESTS}/{name}.yaml" for name in NAMES), KUBELET_CONFIGURATION]
-        found = [
-            Difference(_service(path), path, present[path], rendered[path])
-            for path in paths
+        *pods, kubelet = (
+            [Difference(_service(path), path, present[path], rendered[path])]
             if path in rendered and present[path] != rendered[path]
-        ]
-        return [*found, *(self._certificate_differences(documents) if self._control_plane else [])]
+            else []
+            for path in paths
+        )
+        certificate = self._certificate_differences(documents) if self._control_plane else []
+        return [*(one for pod in pods for one in pod), *certificate, *kubelet]
 
     def _render(self, documents: list[dict[str, t.Any]]) -> dict[str, str]:
         """What kubeadm would write, by path."""

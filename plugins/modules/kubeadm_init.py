@@ -239,7 +239,7 @@ class Init(NodeOperation):
                 "The bootstrap token of this init could not be deleted; it expires within 30 minutes."
             )
         if succeeded:
-            remember(Kubectl(self.module, ADMIN_CONF), given(self.documents()))
+            remember(Kubectl(self.module, ADMIN_CONF), given(self.documents()), check=False)
         # The reset of an interrupted attempt takes the attempt's token along, but not out of such an etcd.
         if succeeded and self.result["stage_before"] == "interrupted" and external_etcd(self.documents()):
             self._revoke_tokens()
