@@ -13,6 +13,7 @@ import os
 import shutil
 import ssl
 import tempfile
+import time
 import typing as t
 
 from ansible_collections.kubestead.cluster.plugins.module_utils import _settings as settings
@@ -46,6 +47,9 @@ SKIPPED = (
 )
 # Seconds in which the API server takes up a certificate by itself: it watches the file, and looks once a minute.
 _CERTIFICATE_SECONDS = 90
+# A pod that was started again so often will not run. The API server may end once, where etcd has just begun.
+_ATTEMPTS = 2
+_TURN = 10.0
 
 
 class Difference(t.NamedTuple):
@@ -202,13 +206,26 @@ class NodeSettings:
         old = self.pods.container(one.service)
         _write(one.path, one.after, 0o600)
         try:
-            self.pods.wait_for_new(one.service, old, self.timeout)
+            self._wait_for_pod(one.service, old)
         except KubesteadError as error:
             failed = self.pods.container(one.service)
             _write(one.path, one.before, 0o600)
             raise self._taken_back(
                 one, error, lambda: self.pods.wait_for_new(one.service, failed, self.timeout)
             ) from error
+
+    def _wait_for_pod(self, name: str, old: t.Optional[str]) -> None:
+        """Wait for the new pod in turns, so that one which ends again and again is not waited for to the end."""
+        deadline = time.monotonic() + self.timeout
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                self.pods.wait_for_new(name, old, min(_TURN, left))
+            except KubesteadError:
+                if left <= _TURN or self.pods.attempts(name, old) >= _ATTEMPTS:
+                    raise
+            else:
+                return
 
     def _check_members(self) -> None:
         """Raise unless every member of etcd answers: without one of the others, this one's restart could stop the cluster."""

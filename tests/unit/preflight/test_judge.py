@@ -21,6 +21,7 @@ GIGABYTE = 1024
 def _disk(available_gb: float, size_gb: float = 100) -> dict[str, Any]:
     return {"mount": "/var/lib", "size_mb": int(size_gb * GIGABYTE), "available_mb": int(available_gb * GIGABYTE)}
 
+
 MOVED = {"cluster_endpoint": "192.0.2.7:6443"}
 
 
