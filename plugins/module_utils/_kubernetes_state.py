@@ -10,6 +10,7 @@ import contextlib
 import glob
 import http.client
 import ipaddress
+import json
 import os
 import re
 import ssl
@@ -18,6 +19,7 @@ import typing as t
 from ansible_collections.kubestead.cluster.plugins.module_utils._certificate import certificates
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils._lock import LOCK_PATH, MARKER_PATH, Marker, is_locked
+from ansible_collections.kubestead.cluster.plugins.module_utils._settings import built_with
 
 RESET_COMMAND = "kubeadm reset --force"
 # Where manifests wait while their pods are stopped; beside their folder, so that each moves in one step.
@@ -30,6 +32,10 @@ _SECURE_PORT = re.compile(r"--secure-port=(\d+)")
 _ETCD_SERVERS = re.compile(r"--etcd-servers=([^\s\"']+)")
 _API_SERVER_IMAGE = re.compile(r"^\s*image:\s*\S+:v(\d+\.\d+\.\d+)", re.MULTILINE)
 _BIND_ADDRESS = re.compile(r"--bind-address=([0-9a-fA-F.:]+)\s*$", re.MULTILINE)
+# What flannel is told, as the kubelet lays its ConfigMap out for the pod.
+_FLANNEL = "/var/lib/kubelet/pods/*/volumes/kubernetes.io~configmap/*/net-conf.json"
+# CNI plugins that make no pod network: those of engines beside Kubernetes, and those that follow another.
+_HELPERS = frozenset({"bridge", "firewall", "host-local", "loopback", "portmap", "tuning", "bandwidth", "podman"})
 
 
 def read_text(path: str) -> t.Optional[str]:
@@ -39,6 +45,21 @@ def read_text(path: str) -> t.Optional[str]:
             return handle.read()
     except OSError:
         return None
+
+
+def _json(path: str) -> dict[str, t.Any]:
+    """The mapping in a JSON file, an empty one where it holds none."""
+    try:
+        value = json.loads(read_text(path) or "")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _plugins(path: str) -> set[str]:
+    """The types of the CNI plugins in a network's configuration."""
+    network = _json(path)
+    return {str(one.get("type")) for one in network.get("plugins") or [network] if one.get("type")}
 
 
 class KubernetesState:
@@ -124,6 +145,23 @@ class KubernetesState:
         return match.group(1) if match else None
 
     @property
+    def settings(self) -> dict[str, t.Any]:
+        """The settings that a cluster keeps for its life, by variable, as far as this node's files show them."""
+        found: dict[str, t.Any] = dict(built_with(lambda path: read_text(self._path(path))))
+        plugins = {name for path in self._matches("/etc/cni/net.d/*.conf*") for name in _plugins(path)}
+        if "flannel" in plugins:
+            found["cluster_network"] = "flannel"
+        elif plugins - _HELPERS:
+            found["cluster_network"] = "none"
+        for path in self._matches(_FLANNEL):
+            backend = (_json(path).get("Backend") or {}).get("Type")
+            found.update({"cluster_flannel_backend": backend} if backend else {})
+        return found
+
+    def _matches(self, pattern: str) -> list[str]:
+        return sorted(glob.glob(self._path(pattern)))
+
+    @property
     def _client_certificate(self) -> t.Optional[str]:
         return read_text(self._path("/var/lib/kubelet/pki/kubelet-client-current.pem"))
 
@@ -155,20 +193,25 @@ class KubernetesState:
             return certificates(pem, "ca.crt")[0].public_key_hash
         return None
 
-    def api_healthy(self, timeout: float = 2.0) -> t.Optional[bool]:
-        """Whether this node's own API server says that it is ready; None where the node has none."""
-        manifest = read_text(self._path("/etc/kubernetes/manifests/kube-apiserver.yaml"))
-        if manifest is None:
-            return None
+    @property
+    def api_address(self) -> tuple[str, int]:
+        """Host and port at which this node's own API server is asked."""
+        manifest = read_text(self._path("/etc/kubernetes/manifests/kube-apiserver.yaml")) or ""
         port = _SECURE_PORT.search(manifest)
         address = _BIND_ADDRESS.search(manifest)
         bound = ipaddress.ip_address(address.group(1)) if address else None
-        host = "127.0.0.1" if bound is None or bound.is_unspecified else str(bound)
+        return "127.0.0.1" if bound is None or bound.is_unspecified else str(bound), int(
+            port.group(1)
+        ) if port else 6443
+
+    def api_healthy(self, timeout: float = 2.0) -> t.Optional[bool]:
+        """Whether this node's own API server says that it is ready; None where the node has none."""
+        if not self._exists("/etc/kubernetes/manifests/kube-apiserver.yaml"):
+            return None
+        host, port = self.api_address
         connection = None
         try:
-            connection = http.client.HTTPSConnection(
-                host, int(port.group(1)) if port else 6443, timeout=timeout, context=self._tls()
-            )
+            connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=self._tls())
             connection.request("GET", "/readyz")
             return connection.getresponse().status == 200
         except (OSError, http.client.HTTPException):

@@ -364,6 +364,8 @@ class NodeState:
             "server": state.server,
             "static_pods": state.static_pods,
             "etcd_member": "etcd" in state.static_pods,
+            "external_etcd": bool(state.external_etcd),
+            "settings": state.settings if state.is_member else {},
             "ca_hash": state.ca_hash,
             "kubelet_active": kubelet.get("ActiveState") == "active",
             "kubelet_enabled": kubelet.get("UnitFileState") == "enabled",

@@ -17,6 +17,7 @@ import ipaddress
 import re
 import typing as t
 
+from ansible_collections.kubestead.cluster.plugins.module_utils._settings import REBUILD, differing, refusal
 from ansible_collections.kubestead.cluster.plugins.module_utils._topology import node_address
 
 State = t.Mapping[str, t.Any]
@@ -263,6 +264,13 @@ KINDS: t.Dict[str, Kind] = {
         "The control plane's own API server does not say that it is ready.",
         "Another control plane is asked where there is one. If this is the only one, the run will stop at it.",
         "See `crictl ps -a` and `journalctl -u kubelet` on it.",
+    ),
+    "setting-fixed": Kind(
+        ERROR,
+        "The cluster was built with another value of a setting that it keeps for its life.",
+        "Bringing the new value to nodes that run would break what was made with the old one.",
+        f"{REBUILD} docs/settings.md says what can be changed.",
+        acceptable=False,
     ),
     "kubernetes-newer": Kind(
         ERROR,
@@ -830,6 +838,23 @@ def _clocks(hosts: _Hosts) -> _Found:
             yield _finding(name, "clock-apart", f"at least {apart:.1f} s {way} {reference}", level)
 
 
+def _fixed_settings(hosts: _Hosts) -> _Found:
+    """What the inventory wants otherwise than the cluster was built with; each of them once, on the first host that shows it."""
+    told: t.Set[str] = set()
+    for host in hosts.values():
+        wanted = host.spec["settings"]
+        found = host.kubernetes["settings"] if host.member else {}
+        lines = {name: refusal(name, found[name], wanted[name]) for name in differing(found, wanted)}
+        if host.member and host.control_plane and host.kubernetes["external_etcd"] != bool(host.spec["external_etcd"]):
+            places = {True: "an etcd of your own", False: "etcd on the control planes"}
+            both = (host.kubernetes["external_etcd"], bool(host.spec["external_etcd"]))
+            lines["cluster_external_etcd"] = refusal("cluster_external_etcd", *(places[one] for one in both))
+        for line in lines.values():
+            if line not in told:
+                told.add(line)
+                yield host.finding("setting-fixed", line)
+
+
 def _authorities(hosts: _Hosts) -> t.Dict[str, t.List[str]]:
     found: t.Dict[str, t.List[str]] = collections.defaultdict(list)
     for host in hosts.values():
@@ -931,6 +956,6 @@ def _free_id(own: int, taken: t.Collection[int]) -> int:
 
 
 _GROUP_CHECKS: t.Sequence[t.Callable[[_Hosts], _Found]] = (
-    *(_duplicates, _clocks, _two_clusters, _foreign_members),
+    *(_duplicates, _clocks, _two_clusters, _foreign_members, _fixed_settings),
     *(_virtual_ip_in_use, _virtual_router_id),
 )

@@ -73,6 +73,11 @@ class StaticPods:
         running = [item for item in self._containers(name) if item["state"] == "CONTAINER_RUNNING"]
         return max(running, key=lambda item: int(item["createdAt"]), default=None)
 
+    def attempts(self, name: str, old: t.Optional[str]) -> int:
+        """How often the container that came after an old one was started again."""
+        newest = max(self._containers(name), key=lambda item: int(item["createdAt"]), default=None)
+        return int(newest["metadata"].get("attempt", 0)) if newest and newest["id"] != old else 0
+
     def restart(self, names: t.Sequence[str], timeout: float) -> list[dict[str, t.Any]]:
         """Restart pods one after another; each must be healthy within so many seconds before the next one follows."""
         done: list[dict[str, t.Any]] = []

@@ -120,6 +120,7 @@ pod_logs:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.kubestead.cluster.plugins.module_utils._cluster_settings import given, remember
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils._etcd import ExternalEtcd
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import (
@@ -231,12 +232,14 @@ class Init(NodeOperation):
                 self.kubeadm.delete_token(ADMIN_CONF, token["token"].partition(".")[0])
 
     def finish(self, succeeded: bool) -> None:
-        """Delete the token. After a failure the API server may be away; then the token's short life must do."""
+        """Delete the token and remember the configuration. After a failure the API server may be away; the token's short life must do."""
         deleted = self.kubeadm.delete_token(ADMIN_CONF, self.token.partition(".")[0], check=False)
         if succeeded and not deleted:
             self.result["warnings"].append(
                 "The bootstrap token of this init could not be deleted; it expires within 30 minutes."
             )
+        if succeeded:
+            remember(Kubectl(self.module, ADMIN_CONF), given(self.documents()), check=False)
         # The reset of an interrupted attempt takes the attempt's token along, but not out of such an etcd.
         if succeeded and self.result["stage_before"] == "interrupted" and external_etcd(self.documents()):
             self._revoke_tokens()

@@ -178,7 +178,8 @@ ansible_facts:
             - C(stage) is V(absent), V(interrupted) (Kubestead began and did not finish), V(partial) (traces of somebody else that
               make no member) or V(member).
             - C(role) is V(control_plane), V(worker) or null. C(busy) tells that a kubeadm of Kubestead runs just now.
-            - Further keys are C(node_name), C(server), C(static_pods), C(etcd_member), C(ca_hash), C(kubelet_active),
+            - C(settings) has, by variable, what cannot be changed in a cluster that is built, as far as the files of a member show it.
+            - Further keys are C(node_name), C(server), C(static_pods), C(etcd_member), C(external_etcd), C(ca_hash), C(kubelet_active),
               C(kubelet_enabled), C(kubelet_version),
               C(api_server_version), C(api_healthy), C(admin_conf), C(interrupted), C(traces) and, for a partial node, C(recovery).
           type: dict

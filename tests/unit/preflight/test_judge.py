@@ -22,6 +22,9 @@ def _disk(available_gb: float, size_gb: float = 100) -> dict[str, Any]:
     return {"mount": "/var/lib", "size_mb": int(size_gb * GIGABYTE), "available_mb": int(available_gb * GIGABYTE)}
 
 
+MOVED = {"cluster_endpoint": "192.0.2.7:6443"}
+
+
 def _state(number: int) -> dict[str, Any]:
     """A machine without fault, as node_state tells of it before anything was installed."""
     return {
@@ -67,6 +70,8 @@ def _state(number: int) -> dict[str, Any]:
             "kubelet_version": None,
             "api_server_version": None,
             "api_healthy": None,
+            "external_etcd": False,
+            "settings": {},
             "traces": [],
         },
     }
@@ -82,6 +87,11 @@ def _spec(number: int, control_plane: bool) -> dict[str, Any]:
         "load_balancer_port": 6443,
         "virtual_router_id": 0,
         "external_etcd": False,
+        "settings": {
+            "cluster_pod_cidr": "10.244.0.0/16",
+            "cluster_endpoint": "192.0.2.1:6443",
+            "cluster_network": "flannel",
+        },
         "control_planes": ["cp-1"],
         "endpoint_hosts": ["192.0.2.1", "cp-1"],
         "ansible_host": f"192.0.2.{number}",
@@ -378,6 +388,15 @@ TRIGGERS: dict[str, tuple[Callable[[Machines], None], set[tuple[str, str, str]]]
     "another node name": (_all(AUTHORITY, _member(WORKER, node_name="w1")), {(WORKER, "node-renamed", "error")}),
     "sick API server": (_member(CP, api_healthy=False), {(CP, "api-unhealthy", "warning")}),
     "newer packages": (_set(WORKER, "packages kubelet", "1.37.1-1.1"), {(WORKER, "kubernetes-newer", "error")}),
+    "another pod range": (
+        _member(CP, settings={"cluster_pod_cidr": "10.0.0.0/8", "cluster_network": "flannel"}),
+        {(CP, "setting-fixed", "error")},
+    ),
+    "another endpoint, seen on two hosts": (
+        lambda machines: [machines.member(name, settings=MOVED) for name in (CP, WORKER)],
+        {(CP, "setting-fixed", "error")},
+    ),
+    "etcd elsewhere": (_member(CP, external_etcd=True), {(CP, "setting-fixed", "error")}),
     "another minor runs": (_member(CP, kubelet_version="1.35.8"), {(CP, "kubernetes-older", "error")}),
     "another patch runs": (_member(CP, kubelet_version="1.36.3"), {(CP, "kubernetes-older", "error")}),
     "an older API server runs": (_member(CP, api_server_version="1.35.8"), {(CP, "kubernetes-older", "error")}),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubernetes_state import KubernetesState
@@ -139,3 +141,30 @@ def test_our_mark_makes_it_interrupted_whatever_else_is_there(tmp_path: Path, op
     Marker(str(tmp_path / MARKER_PATH.lstrip("/"))).write(operation)
     state = KubernetesState(str(tmp_path))
     assert (state.stage, state.interrupted) == ("interrupted", operation)
+
+
+@pytest.mark.parametrize(
+    ("networks", "expected"),
+    [
+        ({}, None),
+        ({"10-flannel.conflist": {"plugins": [{"type": "flannel"}, {"type": "portmap"}]}}, "flannel"),
+        ({"10-calico.conflist": {"plugins": [{"type": "calico"}, {"type": "portmap"}]}}, "none"),
+        ({"87-podman.conflist": {"plugins": [{"type": "bridge"}, {"type": "firewall"}]}}, None),
+        ({"05-other.conf": {"type": "cilium-cni"}}, "none"),
+        ({"10-broken.conflist": "no JSON"}, None),
+    ],
+    ids=["nothing-yet", "flannel", "one-of-the-users-own", "an-engine-beside-it", "a-single-plugin", "unreadable"],
+)
+def test_the_pod_network_is_seen_by_its_plugins(tmp_path: Path, networks: dict[str, Any], expected: str | None) -> None:
+    folder = tmp_path / "etc/cni/net.d"
+    folder.mkdir(parents=True)
+    for name, network in networks.items():
+        (folder / name).write_text(json.dumps(network))
+    assert KubernetesState(str(tmp_path)).settings.get("cluster_network") == expected
+
+
+def test_flannels_backend_is_seen_where_its_pod_was_told(tmp_path: Path) -> None:
+    told = tmp_path / "var/lib/kubelet/pods/1/volumes/kubernetes.io~configmap/flannel-cfg/net-conf.json"
+    told.parent.mkdir(parents=True)
+    told.write_text(json.dumps({"Network": "10.244.0.0/16", "Backend": {"Type": "vxlan"}}))
+    assert KubernetesState(str(tmp_path)).settings == {"cluster_flannel_backend": "vxlan"}

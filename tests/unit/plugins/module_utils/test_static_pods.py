@@ -167,3 +167,16 @@ def test_the_module_restarts_under_the_node_s_lock(
     result = static_pod_restart.restart(module)
     assert (result["changed"], result["restarted"][0]["container"]) == (True, "kube-scheduler-2")
     assert (tmp_path / "lock").exists()
+
+
+def test_a_pod_that_begins_again_and_again_is_told_from_one_that_is_new(
+    fake_module: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pods = StaticPods(fake_module(lambda _command, _data: (0, "", "")))
+    containers = [
+        {"id": "old", "createdAt": "1", "metadata": {"attempt": 7}},
+        {"id": "new", "createdAt": "2", "metadata": {"attempt": 2}},
+    ]
+    monkeypatch.setattr(pods, "_containers", lambda _name: containers)
+    assert pods.attempts("kube-apiserver", "old") == 2
+    assert pods.attempts("kube-apiserver", "new") == 0

@@ -125,7 +125,7 @@ def test_init_validates_then_runs_marked_then_revokes_its_token(node: Node, init
     result = operation.perform()
     assert result["changed"]
     assert result["stage_before"] == "absent"
-    assert node.ran() == ["kubeadm config", "kubeadm init", "kubeadm token"]
+    assert node.ran() == ["kubeadm config", "kubeadm init", "kubeadm token", "kubectl annotate"]
     assert node.stage_while_running == "interrupted"
     assert "Mem,NumCPU" in node.commands[1]
     assert "--skip-token-print" in node.commands[1]
@@ -167,7 +167,7 @@ def test_a_failure_keeps_the_mark_tells_the_way_and_no_secret(node: Node, init: 
 def test_what_was_interrupted_is_reset_first(node: Node, init: Callable[..., Init], join: Callable[..., Join]) -> None:
     Marker(str(node.root / "var/lib/kubestead/in-progress.json")).write("init")
     assert init({"kind": "ClusterConfiguration"}).perform()["stage_before"] == "interrupted"
-    assert node.ran() == ["kubeadm config", "kubeadm reset", "kubeadm init", "kubeadm token"]
+    assert node.ran() == ["kubeadm config", "kubeadm reset", "kubeadm init", "kubeadm token", "kubectl annotate"]
     node.commands.clear()
     Marker(str(node.root / "var/lib/kubestead/in-progress.json")).write("join")
     join().perform()
