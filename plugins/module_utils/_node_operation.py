@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import typing as t
@@ -35,6 +36,8 @@ if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 
+# kubeadm writes it for everybody to read, and keeps the mode of one that is there.
+KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
 _CLIENT_URLS = "kubeadm.kubernetes.io/etcd.advertise-client-urls"
 
 
@@ -143,6 +146,8 @@ class NodeOperation:
         finally:
             end = time.monotonic()
             self.finish(succeeded)
+        with contextlib.suppress(FileNotFoundError):
+            os.chmod(KUBELET_CONFIG, 0o600)
         self.marker.remove()
         self.result.update(phases=clock.phases(end), seconds=round(end - start, 2))
 
