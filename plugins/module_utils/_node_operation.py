@@ -80,7 +80,7 @@ class NodeOperation:
             if self._settled():
                 return self.result
             if self.state.interrupted == self.operation and self._complete():
-                self.marker.remove()
+                self._finished()
                 self.result.update(changed=True, ca_hash=self.state.ca_hash, node_name=self.state.node_name)
                 return self.result
             with secret_directory() as directory:
@@ -146,10 +146,14 @@ class NodeOperation:
         finally:
             end = time.monotonic()
             self.finish(succeeded)
+        self._finished()
+        self.result.update(phases=clock.phases(end), seconds=round(end - start, 2))
+
+    def _finished(self) -> None:
+        """Leave the kubelet's configuration to root, and take the mark away."""
         with contextlib.suppress(FileNotFoundError):
             os.chmod(KUBELET_CONFIG, 0o600)
         self.marker.remove()
-        self.result.update(phases=clock.phases(end), seconds=round(end - start, 2))
 
     def arguments(self, config: str) -> list[str]:
         """The arguments of kubeadm."""
