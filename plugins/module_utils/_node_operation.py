@@ -38,6 +38,8 @@ if t.TYPE_CHECKING:
 
 # kubeadm writes it for everybody to read, and keeps the mode of one that is there.
 KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
+# Its folder may be a disk of its own, which kubeadm finds and takes as it is.
+ETCD_DATA = "/var/lib/etcd"
 _CLIENT_URLS = "kubeadm.kubernetes.io/etcd.advertise-client-urls"
 
 
@@ -150,9 +152,11 @@ class NodeOperation:
         self.result.update(phases=clock.phases(end), seconds=round(end - start, 2))
 
     def _finished(self) -> None:
-        """Leave the kubelet's configuration to root, and take the mark away."""
+        """Leave to root what kubeadm leaves open to everybody, and take the mark away."""
         with contextlib.suppress(FileNotFoundError):
             os.chmod(KUBELET_CONFIG, 0o600)
+        if os.path.isdir(f"{ETCD_DATA}/member"):
+            os.chmod(ETCD_DATA, 0o700)
         self.marker.remove()
 
     def arguments(self, config: str) -> list[str]:

@@ -54,15 +54,17 @@ def build() -> tuple[Path, Path]:
     return store / "kube-bench", folder / "cfg"
 
 
-def containers(inventory: Path) -> Iterator[tuple[str, bool]]:
-    """The lab's container of each node, and whether it is a control plane."""
+def containers(inventory: Path) -> Iterator[tuple[str, str]]:
+    """The lab's container of each node, and which parts of the benchmark are for it. Those on policies are for the cluster."""
     command = [str(Path(sys.executable).with_name("ansible-inventory")), "-i", str(inventory), "--list"]
     listed = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
     control_planes = listed["control_plane"]["hosts"]
     workers = [host for host in listed.get("workers", {}).get("hosts", []) if host not in control_planes]
     name = listed["_meta"]["hostvars"][control_planes[0]]["cluster_name"]
-    for host in [*control_planes, *workers]:
-        yield f"{name}-{host}", host in control_planes
+    for host in control_planes:
+        yield f"{name}-{host}", "master,etcd,controlplane,node" + (",policies" if host == control_planes[0] else "")
+    for host in workers:
+        yield f"{name}-{host}", "node"
 
 
 def docker(*arguments: str) -> str:
@@ -73,9 +75,8 @@ def docker(*arguments: str) -> str:
     return run.stdout
 
 
-def checks(container: str, control_plane: bool, program: Path, configuration: Path) -> list[Check]:
+def checks(container: str, targets: str, program: Path, configuration: Path) -> list[Check]:
     """Runs kube-bench in the node and takes it away again."""
-    targets = "master,etcd,controlplane,policies,node" if control_plane else "node"
     docker("exec", container, "mkdir", "--parents", PLACE)
     try:
         docker("cp", str(program), f"{container}:{PLACE}/kube-bench")
@@ -114,8 +115,8 @@ def main() -> int:
     program, configuration = build()
     listed: dict[Check, list[str]] = {}
     print(f"kube-bench {VERSION}, {BENCHMARK}")
-    for container, control_plane in containers(arguments.inventory):
-        found = checks(container, control_plane, program, configuration)
+    for container, targets in containers(arguments.inventory):
+        found = checks(container, targets, program, configuration)
         print(f"{container:40}", *(f"{number:4} {result}" for result, number in counts(found).items()))
         for check in found:
             if check.result == "FAIL" or (arguments.warnings and check.result == "WARN"):
