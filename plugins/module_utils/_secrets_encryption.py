@@ -30,12 +30,14 @@ RELOAD_SECONDS = 150
 ROUNDS = 5
 _BEGINNING = """\
 # Written by Kubestead. With these keys the API servers encrypt Secrets in etcd. Without them nobody can read those Secrets any more.
-# The first key encrypts, all of them decrypt. `identity` is for Secrets from before they were encrypted.
+# What stands first is what a Secret is written with, all of it reads. `identity` is no encryption: Secrets from before there was one.
 apiVersion: apiserver.config.k8s.io/v1
 kind: EncryptionConfiguration
 resources:
   - resources: [secrets]
     providers:
+"""
+_SECRETBOX = """\
       - secretbox:
           keys:
 """
@@ -43,7 +45,7 @@ _KEY = """\
             - name: {name}
               secret: {secret}
 """
-_END = """\
+_IDENTITY = """\
       - identity: {}
 """
 _KEYS = re.compile(r"^ {12}- name: (key[1-9]\d*)\n {14}secret: ([A-Za-z0-9+/]{43}=)\n", re.MULTILINE)
@@ -71,15 +73,27 @@ def new_key(keys: t.Iterable[Key]) -> Key:
     return Key(f"key{number}", base64.b64encode(secrets.token_bytes(32)).decode("ascii"))
 
 
-def render(keys: t.Iterable[Key]) -> str:
-    """The API server's file with these keys, in their order."""
-    return _BEGINNING + "".join(_KEY.format(**key._asdict()) for key in keys) + _END
+def render(keys: t.Iterable[Key], encrypting: bool = True) -> str:
+    """The API server's file with these keys, in their order; on request they only decrypt."""
+    secretbox = _SECRETBOX + "".join(_KEY.format(**key._asdict()) for key in keys)
+    return _BEGINNING + (secretbox + _IDENTITY if encrypting else _IDENTITY + secretbox)
+
+
+def encrypts(text: str) -> bool:
+    """Whether what is written by a file of ours is encrypted, and not only read."""
+    body = _body(text)
+    return body.find(_SECRETBOX) < body.find(_IDENTITY)
+
+
+def _body(text: str) -> str:
+    """The file without its comments, which may become others."""
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#"))
 
 
 def parse(text: str) -> list[Key]:
     """The keys of a file that render made; an error where somebody else wrote it."""
     keys = [Key(*found) for found in _KEYS.findall(text)]
-    if not keys or render(keys) != text:
+    if not keys or _body(text) != _body(render(keys, encrypts(text))):
         raise KubesteadError(
             "The file with the keys was not written by Kubestead, or was edited. Its keys are not changed; rotate them by hand, as "
             "Kubernetes' documentation on encryption at rest tells."
@@ -154,7 +168,11 @@ class Encryption:
         self.kubectl = Kubectl(module, kubeconfig)
 
     def present(self, configuration: t.Optional[str], member: bool) -> bool:
-        """Have the file: a member's own stays, any other control plane takes the given one over, and one without both makes a key."""
+        """Have the file: a member's own stays, any other control plane takes the given one over, and one without both makes a key.
+
+        In a cluster that runs already it only decrypts, until all API servers have it: one without could not read what others
+        encrypt.
+        """
         own = self.file.text()
         if own is not None and (member or configuration in (None, own)):
             return False
@@ -164,7 +182,7 @@ class Encryption:
                 "one is made. Nothing was changed. Bring the file back from a backup of any control plane, then run the same again."
             )
         if not self.module.check_mode:
-            self.file.write(configuration if configuration is not None else render([new_key([])]))
+            self.file.write(configuration or render([new_key([])], encrypting=not member))
         return True
 
     def add_key(self, others: t.Iterable[str], wait: bool = True) -> bool:
@@ -175,23 +193,25 @@ class Encryption:
 
     def use_newest(self) -> bool:
         """Have the newest key encrypt; whether the file changed."""
-        return self._change(newest_first(self.file.keys()))
+        return self._change(newest_first(self.file.keys()), encrypting=True)
 
-    def drop_others(self) -> bool:
+    def drop_others(self, wait: bool = True) -> bool:
         """Leave only the key that encrypts; whether the file changed."""
-        return self._change(self.file.keys()[:1])
+        return self._change(self.file.keys()[:1], wait)
 
-    def _change(self, keys: t.Sequence[Key], wait: bool = True) -> bool:
+    def _change(self, keys: t.Sequence[Key], wait: bool = True, encrypting: bool = False) -> bool:
         """Have these keys in the file, and in the API server, which must be able to read it."""
         if not self.file.in_use():
             raise KubesteadError(
                 f"This node's API server does not read {self.file.path}, so its Secrets are not encrypted. Nothing was changed. "
                 "Run site.yml, which brings the API servers their arguments, then the same again."
             )
-        changed = render(keys) != self.file.text()
+        present = self.file.text() or ""
+        text = render(keys, encrypting or encrypts(present))
+        changed = text != present
         if not self.module.check_mode:
             if changed:
-                self.file.write(render(keys))
+                self.file.write(text)
             if wait:
                 self.wait_until_loaded()
         return changed

@@ -35,7 +35,8 @@ options:
   state:
     description:
       - With V(present) the file is there. A member of a cluster keeps its own. Any other machine takes O(configurations) over, or makes
-        a first key where none is given. A file that the API server is told to read, and that is gone, is an error.
+        a first key where none is given. In a cluster that runs, a first key only decrypts. A file that the API server is told to read, and
+        that is gone, is an error.
       - With V(key_added) there are two keys. Where this file, and O(configurations), hold one alone, another is made. It only decrypts.
       - With V(newest_key_used) the newest key encrypts what is written from now on.
       - With V(secrets_rewritten) every Secret is written again, and so encrypted with the key that encrypts.
@@ -53,7 +54,9 @@ options:
     elements: str
     default: []
   wait:
-    description: Whether V(key_added) waits until this node's API server works with the file. The other states need that it does.
+    description:
+      - Whether V(key_added) and V(other_keys_removed) wait until this node's API server works with the file. V(newest_key_used) always
+        does, since what comes after it needs that.
     type: bool
     default: true
   kubeconfig:
@@ -110,7 +113,7 @@ def perform(module: AnsibleModule, encryption: Encryption, member: bool) -> dict
     elif state == "newest_key_used":
         changed = encryption.use_newest()
     else:
-        changed = encryption.drop_others()
+        changed = encryption.drop_others(module.params["wait"])
     return {"changed": changed, "keys": names(encryption)}
 
 

@@ -14,6 +14,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._command import 
 from ansible_collections.kubestead.cluster.plugins.module_utils._secrets_encryption import (
     Encryption,
     Key,
+    encrypts,
     new_key,
     newest_first,
     parse,
@@ -72,13 +73,22 @@ def test_the_file_is_what_the_api_server_reads() -> None:
     assert (document["kind"], resources["resources"]) == ("EncryptionConfiguration", ["secrets"])
     keys = [{"name": key.name, "secret": key.secret} for key in (TWO, ONE)]
     assert resources["providers"] == [{"secretbox": {"keys": keys}}, {"identity": {}}]
-    assert parse(render([TWO, ONE])) == [TWO, ONE]
+    (resources,) = yaml.safe_load(render([ONE], encrypting=False))["resources"]
+    assert [next(iter(provider)) for provider in resources["providers"]] == ["identity", "secretbox"]
+    assert parse(render([TWO, ONE])) == parse(render([TWO, ONE], encrypting=False)) == [TWO, ONE]
 
 
 def test_a_file_of_somebody_else_is_not_touched() -> None:
     for text in ("", "kind: EncryptionConfiguration\n", render([ONE]).replace("[secrets]", "[secrets, configmaps]")):
         with pytest.raises(KubesteadError, match="not written by Kubestead"):
             parse(text)
+
+
+def test_comments_may_become_others() -> None:
+    for encrypting in (True, False):
+        text = "# Older words.\n" + "\n".join(render([ONE], encrypting).splitlines()[2:]) + "\n"
+        assert parse(text) == [ONE]
+        assert encrypts(text) is encrypting
 
 
 def test_keys_are_random_and_numbered() -> None:
@@ -119,6 +129,22 @@ def test_a_lost_key_is_not_replaced_by_another(control_plane: ControlPlane) -> N
         control_plane.encryption.present(None, member=True)
     assert not control_plane.path.exists()
     assert control_plane.encryption.present(render([ONE]), member=True)
+
+
+def test_in_a_cluster_that_runs_a_first_key_only_decrypts_until_all_api_servers_have_it(
+    control_plane: ControlPlane,
+) -> None:
+    manifest = control_plane.manifest.read_text()
+    control_plane.manifest.write_text("    - --secure-port=6443\n")
+    assert control_plane.encryption.present(None, member=True)
+    (key,) = parse(control_plane.path.read_text())
+    assert control_plane.path.read_text() == render([key], encrypting=False)
+    control_plane.manifest.write_text(manifest)
+    control_plane.encryption.add_key([])
+    assert control_plane.path.read_text().index("identity: {}") < control_plane.path.read_text().index("secretbox:")
+    control_plane.encryption.use_newest()
+    assert control_plane.keys() == ["key2", "key1"]
+    assert control_plane.path.read_text().index("identity: {}") > control_plane.path.read_text().index("secretbox:")
 
 
 def test_a_rotation_ends_with_the_new_key_alone(control_plane: ControlPlane) -> None:
