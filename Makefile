@@ -59,6 +59,10 @@ integration: $(DEV) ## Whole clusters on the lab
 bench: $(DEV) ## The playbook against a bare shell script with kubeadm, on the same nodes
 	@tests/run bench
 
+.PHONY: kube-bench
+kube-bench: $(DEV) ## The CIS benchmark's checks on every node of a lab that runs
+	@python tests/bench/kube_bench.py
+
 .PHONY: failures
 failures: $(DEV) ## What each failure of a machine costs a highly available lab, written to docs/failures.md
 	@kubestead lab up -i inventories/lab-ha

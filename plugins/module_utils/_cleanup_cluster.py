@@ -28,7 +28,7 @@ if t.TYPE_CHECKING:
 ETCD_FOLDER = "/var/lib/etcd"
 FOLDERS = (
     *("/var/lib/kubelet", ETCD_FOLDER, "/etc/kubernetes", "/var/lib/cni", "/var/lib/calico", "/var/lib/kubestead"),
-    *("/run/flannel", "/run/calico", "/var/log/calico", "/var/log/pods", "/var/log/containers"),
+    *("/run/flannel", "/run/calico", "/var/log/calico", "/var/log/pods", "/var/log/containers", "/var/log/kubernetes"),
     *(SECRETS_PATH, CACHE_PATH, "/usr/local/lib/kubestead"),
 )
 SNAPSHOT_TIMER = "kubestead-etcd-snapshot"

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import typing as t
@@ -35,6 +36,10 @@ if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 
+# kubeadm writes it for everybody to read, and keeps the mode of one that is there.
+KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
+# Its folder may be a disk of its own, which kubeadm finds and takes as it is.
+ETCD_DATA = "/var/lib/etcd"
 _CLIENT_URLS = "kubeadm.kubernetes.io/etcd.advertise-client-urls"
 
 
@@ -77,7 +82,7 @@ class NodeOperation:
             if self._settled():
                 return self.result
             if self.state.interrupted == self.operation and self._complete():
-                self.marker.remove()
+                self._finished()
                 self.result.update(changed=True, ca_hash=self.state.ca_hash, node_name=self.state.node_name)
                 return self.result
             with secret_directory() as directory:
@@ -143,8 +148,16 @@ class NodeOperation:
         finally:
             end = time.monotonic()
             self.finish(succeeded)
-        self.marker.remove()
+        self._finished()
         self.result.update(phases=clock.phases(end), seconds=round(end - start, 2))
+
+    def _finished(self) -> None:
+        """Leave to root what kubeadm leaves open to everybody, and take the mark away."""
+        with contextlib.suppress(FileNotFoundError):
+            os.chmod(KUBELET_CONFIG, 0o600)
+        if os.path.isdir(f"{ETCD_DATA}/member"):
+            os.chmod(ETCD_DATA, 0o700)
+        self.marker.remove()
 
     def arguments(self, config: str) -> list[str]:
         """The arguments of kubeadm."""

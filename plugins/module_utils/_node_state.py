@@ -42,7 +42,7 @@ DISKS = ("/", "/var/lib", "/var/lib/containerd", "/var/lib/kubelet", "/var/lib/e
 DIGESTS = (
     *("/etc/containerd/config.toml", "/etc/crictl.yaml", "/etc/default/kubelet", "/etc/sysconfig/kubelet"),
     *("/var/lib/kubelet/config.yaml", "/var/lib/kubelet/kubeadm-flags.env", "/var/lib/kubelet/instance-config.yaml"),
-    "/etc/kubernetes/manifests/*.yaml",
+    *("/etc/kubernetes/manifests/*.yaml", "/etc/kubernetes/encryption/configuration.yaml"),
 )
 _SKIPPED_INTERFACES = (
     "lo",

@@ -17,6 +17,11 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import 
 NODE_NAME = "lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
 TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 KUBEADM_API = "kubeadm.k8s.io/v1beta4"
+AUDIT_LEVELS = ("None", "Metadata", "Request", "RequestResponse")
+AUDIT_FIELDS = (
+    *("level", "users", "userGroups", "verbs", "resources", "namespaces", "nonResourceURLs", "omitStages"),
+    "omitManagedFields",
+)
 HAPROXY_SECTIONS = ("global", "defaults", "frontend", "backend")
 ETCD_FILES = ("ca_file", "cert_file", "key_file")
 
@@ -416,6 +421,24 @@ def _haproxy_config(value: t.Mapping[str, t.Any]) -> Problems:
                     yield Problem(f"{shown(line)} of {section} is not one line", "a list of lines, each as text")
 
 
+def _audit_rules(value: t.Sequence[t.Mapping[str, t.Any]]) -> Problems:
+    for number, rule in enumerate(value, 1):
+        level = rule.get("level")
+        if level not in AUDIT_LEVELS:
+            said = f"says {shown(level)} for its level" if "level" in rule else "has no level"
+            # YAML's own words for nothing are near, and an API server does not start with them.
+            hint = did_you_mean(
+                "None" if level is None or level is False else suggestion(str(level), AUDIT_LEVELS, 0.6)
+            )
+            yield Problem(f"rule {number} {said}", ", ".join(AUDIT_LEVELS), hint if "level" in rule else "")
+        for key in rule:
+            if key not in AUDIT_FIELDS:
+                hint = did_you_mean(suggestion(str(key), AUDIT_FIELDS, 0.6))
+                yield Problem(
+                    f"rule {number} has a field {shown(key)}, which is none of a rule", ", ".join(AUDIT_FIELDS), hint
+                )
+
+
 def _external_etcd(value: t.Mapping[str, t.Any]) -> Problems:
     keys = ("endpoints", *ETCD_FILES)
     meant = {key: suggestion(str(key), keys, 0.6) for key in value if key not in keys}
@@ -744,6 +767,7 @@ _FORMS: t.Dict[str, t.Callable[[t.Any], Problems]] = {
     "cluster_load_balancer_port": _load_balancer_port,
     "cluster_haproxy_config": _haproxy_config,
     "cluster_external_etcd": _external_etcd,
+    "cluster_audit_rules": _audit_rules,
     "cluster_extra_sans": _sans,
     "cluster_pod_cidr": _cidr,
     "cluster_service_cidr": _service_cidr,

@@ -192,7 +192,8 @@ class Init(NodeOperation):
             raise KubesteadError(
                 f"The {where} holds the data of a cluster already, below {prefix}. Nothing was changed. If that cluster lives, give this "
                 "one another etcd, or another prefix (etcd-prefix in the API server's extraArgs). If it is gone, "
-                f"`etcdctl del --prefix {prefix}/` removes what it left. If it is to come back, put its pki into /etc/kubernetes/pki."
+                f"`etcdctl del --prefix {prefix}/` removes what it left. If it is to come back, put its pki into "
+                "/etc/kubernetes/pki, and the keys of its Secrets into /etc/kubernetes/encryption."
             )
 
     def _etcd_prefix(self) -> str:

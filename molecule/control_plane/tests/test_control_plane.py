@@ -68,3 +68,20 @@ def test_the_certificate_names_the_node_and_the_virtual_address(host: Host, addr
 
 def test_no_marker_of_an_unfinished_init_is_left(host: Host) -> None:
     assert not host.file("/var/lib/kubestead/in-progress.json").exists
+
+
+def test_secrets_are_encrypted_and_their_key_is_roots_alone(host: Host) -> None:
+    running = host.check_output("ps -C kube-apiserver -o args=")
+    assert "--encryption-provider-config=/etc/kubernetes/encryption/configuration.yaml" in running
+    assert host.file("/etc/kubernetes/encryption/configuration.yaml").mode == 0o600
+    assert host.file("/etc/kubernetes/encryption").mode == 0o700
+
+
+@pytest.mark.parametrize(("path", "status"), [("readyz", "200"), ("version", "401")])
+def test_strangers_are_told_of_health_alone(host: Host, path: str, status: str) -> None:
+    command = f"curl --silent --insecure --output /dev/null --write-out '%{{http_code}}' https://127.0.0.1:6443/{path}"
+    assert host.check_output(command) == status
+
+
+def test_the_audit_log_is_written(host: Host) -> None:
+    assert host.file("/var/log/kubernetes/audit.log").size > 0

@@ -23,7 +23,8 @@ def test_each_message_has_a_place_and_nothing_of_python(check: Any) -> None:
     for case in CASES:
         for message in [*case.get("mistakes", []), *case.get("doubts", [])]:
             assert message.split(":")[0].endswith(".yml"), message
-            assert "None" not in message, message
+            # An audit level of Kubernetes has this name.
+            assert "None" not in message or "cluster_audit_rules" in message, message
             assert "<" not in message, message
 
 

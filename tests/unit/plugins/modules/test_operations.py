@@ -67,6 +67,8 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
     monkeypatch.setattr(_node_operation, "KubernetesState", lambda: KubernetesState(str(tmp_path)))
     monkeypatch.setattr(_node_operation, "Marker", lambda: Marker(marker))
     monkeypatch.setattr(_node_operation, "SECRETS_PATH", secrets)
+    monkeypatch.setattr(_node_operation, "KUBELET_CONFIG", str(tmp_path / "var/lib/kubelet/config.yaml"))
+    monkeypatch.setattr(_node_operation, "ETCD_DATA", str(tmp_path / "var/lib/etcd"))
     monkeypatch.setattr(
         _node_operation, "node_lock", lambda timeout: node_lock(timeout, str(tmp_path / "run/kubestead.lock"))
     )
@@ -133,6 +135,18 @@ def test_init_validates_then_runs_marked_then_revokes_its_token(node: Node, init
     assert operation.token in node.no_log_values
     assert not any(operation.token in part for command in node.commands for part in command)
     assert left_behind(node.root) == []
+
+
+def test_what_kubeadm_leaves_open_is_roots_alone(node: Node, init: Callable[..., Init]) -> None:
+    node.put("var/lib/kubelet/config.yaml")
+    node.put("var/lib/elsewhere/member/wal")
+    # A disk of its own: there before, and open to everybody.
+    (node.root / "var/lib/etcd").symlink_to(node.root / "var/lib/elsewhere")
+    operation = init({"kind": "ClusterConfiguration"})
+    Marker(str(node.root / "var/lib/kubestead/in-progress.json")).write("init")
+    operation.perform()
+    assert (node.root / "var/lib/kubelet/config.yaml").stat().st_mode & 0o777 == 0o600
+    assert (node.root / "var/lib/elsewhere").stat().st_mode & 0o777 == 0o700
 
 
 def test_init_s_configuration_is_the_given_one_with_a_token_of_its_own(node: Node, init: Callable[..., Init]) -> None:
