@@ -52,6 +52,8 @@ PATIENCE_SECONDS = 20.0
 SCALE_SECONDS = 30.0
 # On a new cluster CoreDNS is still starting.
 DNS_SECONDS = 60.0
+# A node is asked every 15 seconds, and its first two answers make its first figure.
+METRICS_SECONDS = 60.0
 # An agent gives up on another after 5 s, and is to be left the time to say so.
 ANSWER_SECONDS = 8.0
 INTERVAL = 0.3
@@ -74,9 +76,11 @@ ADVICE = {
     "dns": "See `kubectl -n kube-system get service,endpointslices,pods -l k8s-app=kube-dns` and CoreDNS' logs.",
     "clean-up": "See `kubectl get namespace -o yaml` of it: its conditions name what is left.",
     "coredns": "See `kubectl -n kube-system logs deployment/coredns` and the pods' events.",
+    "metrics": "See `kubectl -n kube-system logs deployment/metrics-server` and `kubectl describe apiservice v1beta1.metrics.k8s.io`.",
 }
 """Where to look first when a check fails, in the order of the checks."""
 CHECKS = tuple(ADVICE)
+_AFTER_CLEAN_UP = CHECKS.index("clean-up")
 
 
 class PodForward(t.Protocol):
@@ -120,6 +124,7 @@ class Settings(t.NamedTuple):
     dns_domain: str = "cluster.local"
     timeout: float = 180.0
     cleanup_timeout: float = 60.0
+    metrics: bool = False
 
 
 class SmokeTest:
@@ -165,7 +170,10 @@ class SmokeTest:
             self._exits.close()
             self._check("clean-up", self._clean_up)
         # One CoreDNS pod is enough for all before. The others are probed every ten seconds, which pass while the namespace goes.
-        if not self._check("coredns", self._check_coredns):
+        last = [self._check("coredns", self._check_coredns)]
+        if self.settings.metrics:
+            last.append(self._check("metrics", self._check_metrics))
+        if not all(last):
             self._diagnose()
 
     def message(self) -> str:
@@ -177,11 +185,11 @@ class SmokeTest:
     def _run_checks(self) -> None:
         self._check("nodes", self._check_nodes)
         if not self._check("deploy", self._deploy):
-            self._leave_out("nothing could be deployed", *CHECKS[2:-2])
+            self._leave_out("nothing could be deployed", *CHECKS[2:_AFTER_CLEAN_UP])
             return
         self._check("pods", self._check_pods)
         if not self._pods:
-            self._leave_out("no pod of the test runs", *CHECKS[3:-2])
+            self._leave_out("no pod of the test runs", *CHECKS[3:_AFTER_CLEAN_UP])
             return
         self._check("exec", self._check_exec)
         self._check("port-forward", self._check_forward)
@@ -270,6 +278,18 @@ class SmokeTest:
         unresolved = any(check.name == "dns" and check.status == FAILED for check in self.checks)
         self._wait("CoreDNS", look, 1.0 if unresolved else self._remaining(START_SECONDS))
         return "available"
+
+    def _check_metrics(self) -> str:
+        def look() -> str:
+            try:
+                measured = {item["metadata"]["name"] for item in self.cluster.get("nodes.metrics.k8s.io")}
+            except KubesteadError as error:
+                return _short(error.message)
+            bare = sorted({node["metadata"]["name"] for node in self._nodes} - measured)
+            return f"no metrics of {', '.join(bare)}" if bare else ""
+
+        self._wait("metrics", look, self._remaining(METRICS_SECONDS))
+        return f"of {_nodes(self._nodes)}"
 
     def _check_pods(self) -> str:
         hosts = schedulable(self._nodes, self.settings.nodes)

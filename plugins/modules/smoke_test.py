@@ -45,6 +45,10 @@ options:
     description: DNS domain of the cluster.
     type: str
     default: cluster.local
+  metrics:
+    description: Whether figures of every node are expected, as metrics-server delivers them.
+    type: bool
+    default: false
   timeout:
     description: Seconds that all checks together may take.
     type: int
@@ -110,6 +114,7 @@ def main() -> None:
             "nodes": {"type": "list", "elements": "str", "default": []},
             "namespace": {"type": "str", "default": NAMESPACE},
             "dns_domain": {"type": "str", "default": "cluster.local"},
+            "metrics": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 180},
             "cleanup_timeout": {"type": "int", "default": 60},
             "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
@@ -127,6 +132,7 @@ def main() -> None:
         dns_domain=options["dns_domain"],
         timeout=options["timeout"],
         cleanup_timeout=options["cleanup_timeout"],
+        metrics=options["metrics"],
     )
     test = SmokeTest(Cluster(Kubectl(module, options["kubeconfig"]), options["namespace"]), settings, fetch)
     try:

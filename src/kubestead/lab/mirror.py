@@ -26,10 +26,11 @@ def serve(plan: Plan, say: Callable[[str], None], progress: Reporter | None = No
     from kubestead.mirror.catalogue import load
     from kubestead.mirror.errors import MirrorError
 
-    minor = ".".join(plan.kubernetes.split(".")[:2]) or load().default
     try:
+        catalogue = load()
+        minor = ".".join(plan.kubernetes.split(".")[:2]) or catalogue.default
         say(f"completing the mirror for Kubernetes {minor}")
-        build.ensure(minor, progress=progress)
+        build.ensure(minor, catalogue.components_for(plan.variables), progress=progress)
         if state(plan) != "answers":
             stop(plan.folder)
             say(f"serving the mirror at {plan.mirror_url}")

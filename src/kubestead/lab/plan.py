@@ -53,6 +53,7 @@ class Plan:
     :ivar source: the one that it was made from; the same unless node numbers were asked for.
     :ivar mirror_url: the inventory's ``cluster_mirror_url``.
     :ivar kubernetes: the Kubernetes version of the inventory, or what was asked for instead; empty means the default.
+    :ivar variables: the inventory's variables of the cluster, as far as they are no templates.
     :ivar other_groups: members and children of the groups beside control planes and workers.
     """
 
@@ -62,6 +63,7 @@ class Plan:
     nodes: tuple[Node, ...]
     mirror_url: str = ""
     kubernetes: str = ""
+    variables: Mapping[str, Any] = field(default_factory=dict, compare=False)
     other_groups: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict, compare=False)
 
     @cached_property
@@ -161,6 +163,7 @@ def plan_from(said: Mapping[str, Any], inventory: Path) -> Plan:
         nodes,
         mirror_url=str(shared.get("cluster_mirror_url", "")),
         kubernetes=str(shared.get("cluster_kubernetes_version", "")),
+        variables=shared,
         other_groups={name: entry for name, entry in said.items() if name not in (CONTROL_PLANE, WORKERS, *BUILT_IN)},
     )
     _check_addresses(plan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -190,6 +191,12 @@ class Catalogue(_Model):
     releases: dict[str, Release]
     artefacts: Artefacts
     components: tuple[str, ...]
+    optional_components: dict[str, tuple[str, ...]]
+
+    def components_for(self, variables: Mapping[str, Any]) -> tuple[str, ...]:
+        """What a cluster with these variables takes: the default set, and what those turn on."""
+        optional = [names for variable, names in self.optional_components.items() if variables.get(variable) is True]
+        return (*self.components, *(name for names in optional for name in names))
 
     def release(self, minor: str) -> Release:
         """The release of a minor, or a :class:`MirrorError` that lists those there are."""

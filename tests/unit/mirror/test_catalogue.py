@@ -134,3 +134,14 @@ def test_broken_yaml_and_a_missing_key_are_said(tmp_path: Path) -> None:
 def test_an_unknown_minor_lists_the_known(catalogue: Catalogue) -> None:
     with pytest.raises(MirrorError, match=r"1\.29 is not in the catalogue.*1\.35, 1\.36, 1\.37"):
         catalogue.release("1.29")
+
+
+def test_what_an_inventory_turns_on_is_made_too(catalogue: Catalogue) -> None:
+    assert catalogue.components_for({"cluster_metrics_server": False}) == catalogue.components
+    assert catalogue.components_for({"cluster_metrics_server": True})[-1] == "metrics-server"
+
+
+def test_what_can_be_turned_on_is_known(catalogue: Catalogue) -> None:
+    optional = {name for names in catalogue.optional_components.values() for name in names}
+    assert optional <= set(catalogue.component_names())
+    assert not optional & set(catalogue.components)

@@ -58,6 +58,7 @@ class FakeCluster:
         self.unresolved: set[str] = set()
         self.cut: set[tuple[str, str]] = set()
         self.closed: set[str] = set()
+        self.unmeasured: set[str] = set()
         self.broken: dict[str, str] = {}
         self.stuck = False
         self.dead_pods = False
@@ -86,6 +87,7 @@ class FakeCluster:
             "events": self.events,
             "service/agents": self.services,
             "deployment/coredns": self.dns,
+            "nodes.metrics.k8s.io": [node for node in self.nodes if node["metadata"]["name"] not in self.unmeasured],
         }
         return copy.deepcopy(found[what[0]])
 
@@ -166,7 +168,7 @@ class Harness:
 
     def __init__(self) -> None:
         self.cluster = FakeCluster()
-        self.settings = Settings(image="registry.example/agnhost:1", nodes=NODES)
+        self.settings = Settings(image="registry.example/agnhost:1", nodes=NODES, metrics=True)
 
     def run(self) -> SmokeTest:
         test = SmokeTest(

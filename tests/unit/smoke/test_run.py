@@ -69,6 +69,10 @@ def _stuck(cluster: FakeCluster) -> None:
     cluster.stuck = True
 
 
+def _no_metrics(cluster: FakeCluster) -> None:
+    cluster.unmeasured = {"worker-2"}
+
+
 BREAKS: dict[str, tuple[Break, set[str], str]] = {
     "a node that is not ready": (_not_ready, {"nodes"}, "worker-2 is not Ready (NodeStatusUnknown: Kubelet stopped"),
     "no DNS service": (_no_dns_service, {"coredns", "dns"}, "lookup agents"),
@@ -80,6 +84,7 @@ BREAKS: dict[str, tuple[Break, set[str], str]] = {
     "no logs": (_no_logs, {"logs"}, "10250: i/o timeout"),
     "no scaling": (_no_scaling, {"scale"}, "InternalError"),
     "a forward that fails": (_one_forward, {"port-forward"}, "error dialing backend"),
+    "a node without metrics": (_no_metrics, {"metrics"}, "no metrics of worker-2"),
     "a namespace that stays": (_stuck, {"clean-up"}, "kubestead-smoke is still there"),
 }
 
@@ -90,6 +95,12 @@ def test_a_healthy_cluster_passes_every_check(harness: Harness) -> None:
     assert [check.name for check in test.checks] == list(ADVICE)
     assert test.ok
     assert len(test.message().splitlines()) == len(ADVICE)
+
+
+def test_metrics_are_asked_for_where_they_are_expected_only(harness: Harness) -> None:
+    harness.settings = harness.settings._replace(metrics=False)
+    harness.cluster.unmeasured = {"worker-2"}
+    assert "metrics" not in harness.statuses()
 
 
 @pytest.mark.parametrize("case", BREAKS)
@@ -122,6 +133,7 @@ def test_without_the_api_server_the_rest_is_not_run(harness: Harness) -> None:
         "deploy": "failed",
         "clean-up": "passed",
         "coredns": "passed",
+        "metrics": "passed",
     }
 
 
