@@ -43,6 +43,10 @@ _PLACEHOLDER_UUID = re.compile(r"^[0f-]+$|^03000200-0400-0500-0006-000700080009$
 _QUANTITY = re.compile(r"^(\d+(?:\.\d+)?)(Ki|Mi|Gi|Ti|k|M|G|T|)$")
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 _KUBELET_EVICTION = {"nodefs.available": "10%", "imagefs.available": "15%"}
+# What is wrong only with the cluster that a reset is about to take off; of packages, where they go too.
+_GONE_WITH_CLUSTER = ("partial", "role-changed", "node-renamed", "kubernetes-older")
+_GONE_WITH_PACKAGES = ("kubernetes-newer",)
+_PROCESSES = ("kubelet", "kube-", "etcd")
 
 
 class Kind(t.NamedTuple):
@@ -397,8 +401,24 @@ def judge(
             found.extend(check(host))
     for compare in _GROUP_CHECKS:
         found.extend(compare(judged))
+    found = [_before_reset(one, judged.get(one.host)) for one in found]
     found = [dataclasses.replace(one, accepted=_is_accepted(one, spec[one.host])) for one in found]
     return sorted(found, key=lambda one: (order.index(one.host), one.level != ERROR))
+
+
+def _before_reset(finding: Finding, host: t.Optional[_Host]) -> Finding:
+    """The finding, as a warning where a reset that follows takes away what it is about."""
+    if host is None or finding.level != ERROR or not host.spec.get("before_reset"):
+        return finding
+    cleared = [*_GONE_WITH_CLUSTER, *(_GONE_WITH_PACKAGES if host.spec["reset_packages"] else ())]
+    # The measure that the reset itself has: a machine that it refuses keeps the others' cluster from being taken off.
+    if host.kubernetes["server"] in [f"https://{server}" for server in host.spec["servers"]]:
+        cleared.append("foreign-member")
+    if finding.name not in cleared:
+        return finding
+    seen = f"{finding.seen}; it goes with the old cluster"
+    remedy = "Nothing: the reset, which comes next, takes it off."
+    return dataclasses.replace(finding, level=WARNING, seen=seen, remedy=remedy)
 
 
 def _is_accepted(finding: Finding, spec: Spec) -> bool:
@@ -417,8 +437,11 @@ def report(findings: t.Sequence[Finding], hosts: t.Sequence[str]) -> str:
         lines += ["", f"{host}:"]
         lines += [f"  {one.label:8} {one.name}: {one.seen}" for one in findings if one.host == host]
     explained = {one.name: one for one in findings if not one.accepted}
+    explained.update({one.name: one for one in findings if one.stops})
     for name, one in explained.items():
         lines += ["", f"{name}: {KINDS[name].summary}", f"  why: {one.why}", f"  do:  {one.remedy}"]
+        if not any(other.level == ERROR for other in findings if other.name == name):
+            continue
         if not KINDS[name].acceptable:
             lines.append("  It cannot be accepted by cluster_preflight_ignore.")
         elif any(other.stops for other in findings if other.name == name):
@@ -589,6 +612,10 @@ def _is_rightful(host: _Host, process: str, owner: str) -> bool:
         # One that serves something else is found by its configuration.
         return process == owner or (process == "?" and host.probe.get("haproxy") == "ours")
     ours = host.kubernetes["stage"] != "absent"
+    if host.spec.get("before_reset") and (
+        (ours and process.startswith(_PROCESSES)) or (process == "haproxy" and host.probe.get("haproxy") == "ours")
+    ):
+        return True  # a port that the new cluster uses otherwise
     return ours and (process == "?" or process.startswith(owner))
 
 

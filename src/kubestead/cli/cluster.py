@@ -87,7 +87,7 @@ def reset(
     with explained():
         options = RunOptions.given(context, inventory, limit=limit, as_json=as_json)
         answered = any(f"{CONFIRMATION}=" in word for word in options.passthrough)
-        answer = {} if answered else {CONFIRMATION: _confirmed(options, yes=yes)}
+        answer = {} if answered else {CONFIRMATION: confirmed(options, yes=yes)}
         raise conclude(run("reset", options, extra_vars=answer), options)
 
 
@@ -105,7 +105,7 @@ def _print_plan(hosts: dict[str, list[str]], *, complete: bool) -> None:
     typer.echo(f"\n{changing} of {len(hosts)} hosts would change; nothing was changed now.")
 
 
-def _confirmed(options: RunOptions, *, yes: bool) -> str:
+def confirmed(options: RunOptions, *, yes: bool, verb: str = "reset") -> str:
     """The name of the cluster, as the user typed it or as --yes takes it from the inventory."""
     from kubestead.runs.variables import read
 
@@ -116,11 +116,11 @@ def _confirmed(options: RunOptions, *, yes: bool) -> str:
     hint = f"type the same with --yes, or with: -- -e {CONFIRMATION}={name if known else 'NAME'}"
     if yes:
         raise refused(
-            f"the cluster's name is made by a template, {name}. To reset it {hint.partition('or ')[2]}", USAGE
+            f"the cluster's name is made by a template, {name}. To {verb} it {hint.partition('or ')[2]}", USAGE
         )
     if not sys.stdin.isatty():
         raise refused(
-            f"a reset removes {name if known else 'the cluster'} and all its data, and there is no terminal to ask at. "
+            f"a {verb} removes {name if known else 'the cluster'} and all its data, and there is no terminal to ask at. "
             f"If that is what you want, {hint}",
             USAGE,
         )

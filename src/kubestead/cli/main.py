@@ -13,6 +13,7 @@ from kubestead.cli.cluster import apply, plan, reset, smoke
 from kubestead.cli.init import init
 from kubestead.cli.kubeconfig import kubeconfig
 from kubestead.cli.options import PassThrough, PassThroughPlan
+from kubestead.cli.rebuild import rebuild
 from kubestead.cli.running import explained
 from kubestead.cli.schema import schema
 from kubestead.cli.status import status
@@ -33,6 +34,7 @@ app.command(cls=PassThrough)(status)
 app.command(cls=PassThrough)(smoke)
 app.command(cls=PassThrough)(kubeconfig)
 app.command(cls=PassThrough)(reset)
+app.command(cls=PassThrough)(rebuild)
 app.add_typer(runs.app, name="runs")
 app.command()(runs.report)
 app.add_typer(lab.app, name="lab")

@@ -48,10 +48,11 @@ def print_broken(console: Console, output: Path, *, begun: bool = False) -> None
     _print(console, textwrap.indent("\n".join(lines[-30:]), "  | "))
 
 
-def print_next(console: Console, *, command: str, record: Path, resume: str | None) -> None:
-    """Say how to go on after a run that failed or was stopped."""
+def print_next(console: Console, *, command: str, record: Path, resume: str | None, anew: bool = False) -> None:
+    """Say how to go on after a run that failed or was stopped; ``anew`` where that is to begin from the start."""
+    then = "it begins from the start" if anew else "what is done stays done, the rest follows"
     _print(console, "")
-    _print(console, "Once the cause is mended, run the same command again: what is done stays done, the rest follows.")
+    _print(console, f"Once the cause is mended, run the same command again: {then}.")
     _print(console, f"The same with Ansible:   {command}")
     if resume:
         _print(console, f"From that phase on:      {resume}")

@@ -44,7 +44,7 @@ def test_the_documentation_tells_of_every_command_and_shared_option(cli: CliRunn
 def test_the_documentation_tells_of_every_exit_code() -> None:
     section = (ROOT / "docs/command.md").read_text(encoding="utf-8").partition("## Exit codes")[2].partition("\n## ")[0]
     codes = {int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)}
-    assert codes == {0, running.FAILED, running.USAGE, running.LOCKED, running.STOPPED}
+    assert codes == {0, running.FAILED, running.USAGE, running.LOCKED, running.TIMED_OUT, running.STOPPED}
     assert cluster.WOULD_CHANGE in codes
 
 

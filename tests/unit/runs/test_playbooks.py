@@ -67,3 +67,20 @@ def test_what_a_playbook_asks_for_is_known_before_it_runs(tmp_path: Path) -> Non
     assert playbooks.questions(str(playbook)) == {"really": "Really go on"}
     assert set(playbooks.questions("reset")) == {"reset_confirm"}
     assert playbooks.questions("site") == {}
+    assert set(playbooks.questions("rebuild")) == {"reset_confirm"}, "what an imported playbook asks"
+
+
+def test_a_playbook_of_ones_own_asks_what_those_ask_that_it_imports(tmp_path: Path) -> None:
+    (tmp_path / "own.yml").write_text(
+        "- import_playbook: kubestead.cluster.reset\n- ansible.builtin.import_playbook: more/ask.yml\n"
+        "- import_playbook: '{{ later }}'\n- import_playbook: missing.yml\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/ask.yml").write_text("- hosts: all\n  vars_prompt:\n    - name: really\n", encoding="utf-8")
+    assert set(playbooks.questions(str(tmp_path / "own.yml"))) == {"reset_confirm", "really"}
+
+
+def test_the_phases_of_imported_playbooks_are_planned() -> None:
+    assert playbooks.planned("kubestead.cluster.rebuild") == playbooks.planned("kubestead.cluster.site")
+    assert "preflight" not in playbooks.planned("kubestead.cluster.rebuild", ["--skip-tags", "validate,preflight"])
