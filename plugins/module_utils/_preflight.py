@@ -67,7 +67,31 @@ KINDS: t.Dict[str, Kind] = {
         ERROR,
         "The machine did not answer.",
         "A run that leaves a machine out halfway leaves a cluster halfway.",
-        "Try `ansible HOST -m ansible.builtin.ping` with the same inventory, or leave the machine out with --limit '!HOST'.",
+        "See that it runs and that ansible_host is its address: `ansible HOST -m ansible.builtin.ping` with the same inventory. "
+        "Or leave it out: --limit '!HOST'.",
+        acceptable=False,
+    ),
+    "login-refused": Kind(
+        ERROR,
+        "The machine answers by SSH, and lets this user not in.",
+        "Everything is done over SSH, as the user in ansible_user, with a key that the machine knows.",
+        "Name the right ones in ansible_user and ansible_ssh_private_key_file, or put the key there: "
+        "`ssh-copy-id -i KEY.pub USER@ADDRESS`.",
+        acceptable=False,
+    ),
+    "host-key": Kind(
+        ERROR,
+        "The machine's SSH host key is not known here, or is another than the one that is.",
+        "It may be another machine under the same address, or the same one newly installed.",
+        "Look which it is. A new key is added by logging in once by hand; an old one removed by `ssh-keygen -R ADDRESS`.",
+        acceptable=False,
+    ),
+    "become-password": Kind(
+        ERROR,
+        "The user may log in, and becomes root only with a password that is missing or wrong.",
+        "What is done on a machine is done as root.",
+        "Let the user become root without one: `USER ALL=(ALL) NOPASSWD: ALL` in /etc/sudoers.d. Or put it into a file, and give "
+        "--become-password-file FILE, with kubestead behind two dashes.",
         acceptable=False,
     ),
     "not-examined": Kind(
@@ -376,6 +400,18 @@ class Finding:
         return self.level == ERROR and not self.accepted
 
 
+_CONNECTION_PROBLEMS = (
+    ("become-password", re.compile(r"(Missing|Incorrect) \S+ password|privilege escalation prompt")),
+    ("host-key", re.compile(r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED")),
+    ("login-refused", re.compile(r"Permission denied|Too many authentication failures|Invalid/incorrect (user|pass)")),
+)
+
+
+def connection_problem(said: str) -> t.Optional[str]:
+    """The finding behind what Ansible said of a connection that it did not get, where its words tell more than that."""
+    return next((name for name, pattern in _CONNECTION_PROBLEMS if pattern.search(said)), None)
+
+
 Problems = t.Mapping[str, t.Tuple[str, str]]
 
 
@@ -389,7 +425,7 @@ def judge(
 
     ``states`` has what node_state saw of each host that answered, with ``time.window``, the controller's clock before and
     after the look. ``spec`` has the variables of every host. ``problems`` tells of hosts that could not be looked at: the
-    finding's name (unreachable or not-examined) and what was seen. ``probes`` has what virtual_ip_probe told on load
+    finding's name (as unreachable or not-examined) and what was seen. ``probes`` has what virtual_ip_probe told on load
     balancers, or its ``failure``.
     """
     order = list(spec)

@@ -93,10 +93,12 @@ def run_playbook(
     records: Path | None = None,
     watch: Callable[[Event], None] | None = None,
     time_limit: float | None = None,
+    shown_vars: Mapping[str, Any] | None = None,
 ) -> RunResult:
     """Run a playbook of the collection (``site``, ``reset``) or a user's own (a path) and tell how it goes.
 
     ``records`` is the folder of the records, for runs whose records are to go with something else. ``watch`` is told every event.
+    ``shown_vars`` take the place of ``extra_vars`` in the line that is shown, where those name what only this process has.
     After ``time_limit`` seconds the run is stopped as Ctrl-C stops it.
     ``extra_vars`` and ``passthrough`` are seen in the list of processes and in the record: no secrets in them. A
     failure is explained here and told by the result; only a playbook or a phase that there is not, and a question of the playbook
@@ -107,8 +109,9 @@ def run_playbook(
     target = resolve(playbook)
     _refuse_unanswered(playbook, extra_vars or {}, passthrough)
     options = _options(limit, tags, extra_vars, check, start_at, passthrough)
-    command = command_line(target, ["-i", str(inventory), *options])
-    hidden = command_line(target, ["-i", str(inventory), *hide_options(options)])
+    shown = _options(limit, tags, shown_vars or extra_vars, check, start_at, passthrough)
+    command = command_line(target, ["-i", str(inventory), *shown])
+    hidden = command_line(target, ["-i", str(inventory), *hide_options(shown)])
     console.print(command, style="dim", markup=False, highlight=False, soft_wrap=True)
 
     def warn(text: str) -> None:

@@ -11,6 +11,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._preflight impor
     FINDINGS,
     KINDS,
     Finding,
+    connection_problem,
     judge,
     report,
 )
@@ -296,6 +297,9 @@ AUTHORITY = _member(CP)
 
 # What is broken, and the findings that it leads to, as (host, name, level); nothing else may be found.
 TRIGGERS: dict[str, tuple[Callable[[Machines], None], set[tuple[str, str, str]]]] = {
+    "a refused login": (_problem("login-refused"), {(WORKER, "login-refused", "error")}),
+    "an unknown host key": (_problem("host-key"), {(WORKER, "host-key", "error")}),
+    "a password for sudo": (_problem("become-password"), {(WORKER, "become-password", "error")}),
     "unreachable": (_problem("unreachable"), {(WORKER, "unreachable", "error")}),
     "not examined": (_problem("not-examined"), {(WORKER, "not-examined", "error")}),
     "another family": (_set(WORKER, "os family", "other"), {(WORKER, "unsupported-os", "error")}),
@@ -585,6 +589,21 @@ def test_finds_what_is_broken_and_nothing_else(case: str, machines: Machines) ->
 def test_finds_nothing_where_nothing_is_wrong(case: str, machines: Machines) -> None:
     CALM[case](machines)
     assert machines.found() == set()
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("Missing sudo password", "become-password"),
+        ("Incorrect sudo password", "become-password"),
+        ("Timeout (12s) waiting for privilege escalation prompt: ", "become-password"),
+        ("Failed to connect to the host via ssh: root@192.0.2.1: Permission denied (publickey).", "login-refused"),
+        ("Failed to connect to the host via ssh: Host key verification failed.", "host-key"),
+        ("Failed to connect to the host via ssh: ssh: connect to host 192.0.2.1 port 22: No route to host", None),
+    ],
+)
+def test_ansibles_words_tell_why_a_machine_was_not_reached(said: str, name: str | None) -> None:
+    assert connection_problem(said) == name
 
 
 def _before_reset(machines: Machines, *, packages: bool = True) -> None:

@@ -179,3 +179,11 @@ def test_a_run_that_takes_too_long_is_stopped_at_its_time_limit(place: Path) -> 
 def test_a_run_within_its_time_limit_is_like_any_other(place: Path) -> None:
     result, _ = play(place, "- ansible.builtin.debug:\n", time_limit=600)
     assert (result.ok, result.rc, result.reason) == (True, 0, "")
+
+
+def test_the_line_that_is_shown_may_name_other_values(place: Path) -> None:
+    tasks = '- ansible.builtin.debug: {msg: "to {{ path }}"}\n'
+    result, output = play(place, tasks, extra_vars={"path": "/tmp/of-mine"}, shown_vars={"path": "kubeconfig"})
+    assert "  one: to /tmp/of-mine" in output
+    assert '{"path": "kubeconfig"}' in result.command
+    assert "/tmp/of-mine" not in result.command + (result.record / "run.json").read_text()
