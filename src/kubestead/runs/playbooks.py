@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
+import sysconfig
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -113,8 +114,10 @@ def _words(value: str | list[str] | None) -> list[str]:
 
 
 def executables() -> Path:
-    """Find the folder of this environment's programs, where its own ansible-playbook is."""
-    return Path(sys.executable).parent
+    """Find the folder with Ansible's programs: this environment's, or where a system's Python has them, elsewhere than itself."""
+    beside = Path(sys.executable).parent
+    known = [beside, Path(sysconfig.get_path("scripts")), Path(shutil.which("ansible-playbook") or beside).parent]
+    return next((folder for folder in known if (folder / "ansible-playbook").is_file()), beside)
 
 
 def command_line(playbook: str, options: Sequence[str]) -> str:

@@ -61,6 +61,20 @@ def test_the_line_for_ansible_is_one_that_can_be_typed(tmp_path: Path, monkeypat
     assert playbooks.command_line("x.yml", []) == f"{here}/ansible-playbook x.yml"
 
 
+def test_ansibles_programs_are_found_where_pip_put_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert playbooks.executables() == Path(sys.executable).parent
+    # As in an execution environment, whose Python is the system's: pip writes to /usr/local/bin.
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "usr/bin/python3"))
+    scripts = tmp_path / "usr/local/bin"
+    scripts.mkdir(parents=True)
+    (scripts / "ansible-playbook").touch(mode=0o755)
+    monkeypatch.setattr("sysconfig.get_path", lambda _name: str(scripts))
+    assert playbooks.executables() == scripts
+    monkeypatch.setattr("sysconfig.get_path", lambda _name: "/nowhere")
+    monkeypatch.setenv("PATH", str(scripts))
+    assert playbooks.executables() == scripts
+
+
 def test_what_a_playbook_asks_for_is_known_before_it_runs(tmp_path: Path) -> None:
     playbook = tmp_path / "ask.yml"
     playbook.write_text("- hosts: all\n  vars_prompt:\n    - {name: really, prompt: Really go on}\n", encoding="utf-8")
