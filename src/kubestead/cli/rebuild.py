@@ -11,7 +11,7 @@ import typer
 
 from kubestead.cli.cluster import CONFIRMATION, confirmed
 from kubestead.cli.options import InventoryOption, JsonOption, RunOptions, YesOption
-from kubestead.cli.running import USAGE, as_document, exit_code, explained, refused, run
+from kubestead.cli.running import LOCKED, USAGE, as_document, exit_code, explained, refused, run
 
 if TYPE_CHECKING:
     from kubestead.runs import RunResult
@@ -50,14 +50,15 @@ def rebuild(
     _refuse_command(notify)
     with explained():
         options = RunOptions.given(context, inventory, as_json=as_json)
-        answered = any(f"{CONFIRMATION}=" in word for word in options.passthrough)
-        answer = {} if answered else {CONFIRMATION: confirmed(options, yes=yes, verb="rebuild")}
     with outlive_terminal():
         try:
             with explained():
+                answered = any(f"{CONFIRMATION}=" in word for word in options.passthrough)
+                answer = {} if answered else {CONFIRMATION: confirmed(options, yes=yes, verb="rebuild")}
                 result = run("rebuild", options, extra_vars=answer, time_limit=seconds)
         except typer.Exit as end:
-            _tell_of_refusal(notify, options, end)
+            if end.exit_code != USAGE and end.__cause__:
+                _tell_of_refusal(notify, options, end)
             raise
         raise _conclude(result, options, report, notify)
 
@@ -130,13 +131,13 @@ def _write_report(recorded: Run, folder: Path | None, options: RunOptions) -> li
 
 
 def _tell_of_refusal(notify: str | None, options: RunOptions, end: typer.Exit) -> None:
-    """A rebuild that did not begin, since another one is going on, say."""
+    """Tell of a rebuild that did not begin: another run is going on, or the inventory cannot be read."""
     from kubestead.runs.inventory import known
 
-    document = {
+    document: dict[str, Any] = {
         "ok": False,
         "rc": end.exit_code,
-        "outcome": "refused",
+        "outcome": "refused" if end.exit_code == LOCKED else "failed",
         "cluster": known(options.inventory)["cluster"] or options.inventory.resolve().name,
         "inventory": str(options.inventory.resolve()),
         "reason": str(end.__cause__ or ""),

@@ -214,6 +214,18 @@ def test_a_rebuild_beside_another_run_is_refused_and_told(
     assert "KUBESTEAD_REPORT" not in said
 
 
+def test_an_inventory_that_cannot_be_read_is_told_too(
+    cli: CliRunner, runs: FakeRuns, inventory: Path, told: tuple[str, Path]
+) -> None:
+    (inventory / "group_vars/all/cluster.yml").write_text("a: 1\n b: 2\n", encoding="utf-8")
+    result = cli.invoke(app, ["rebuild", "-i", "prod", "--yes", "--notify", told[0], "--json"])
+    assert result.exit_code == 1
+    assert "`kubestead validate -i prod` says in which file and line." in result.stderr
+    assert environment(told[1])["KUBESTEAD_OUTCOME"] == "failed"
+    assert "cannot be read" in json.loads(result.stdout)["reason"]
+    assert runs.calls == []
+
+
 def test_a_report_that_cannot_be_written_does_not_change_the_outcome(
     cli: CliRunner, recorded: FakeRuns, inventory: Path
 ) -> None:
