@@ -70,8 +70,9 @@ failures: $(DEV) ## What each failure of a machine costs a highly available lab,
 	kubestead lab down -i inventories/lab-ha
 
 .PHONY: docs
-docs: $(DEV) ## Writes again what is generated: defaults, variable pages, JSON schema
+docs: $(DEV) ## Writes again what is generated: defaults, variable pages, JSON schema, manual page
 	@python -m kubestead.specification
+	python -m kubestead.manual
 
 .PHONY: clean
 clean: ## Takes the lab down and removes what was built in the checkout; the cache of artefacts stays

@@ -9,9 +9,12 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.kubestead.cluster.plugins.module_utils._preflight import virtual_ip_interface
+from ansible_collections.kubestead.cluster.plugins.module_utils._preflight import (
+    connection_problem,
+    virtual_ip_interface,
+)
 
 NODE_STATE = "kubestead.cluster.node_state"
 PROBE = "kubestead.cluster.virtual_ip_probe"
@@ -31,8 +34,11 @@ class ActionModule(ActionBase):
         result: t.Dict[str, t.Any] = {"changed": False, "spec": arguments["spec"]}
         try:
             return {**result, **self._look(arguments["spec"], task_vars or {})}
-        except AnsibleConnectionFailure as error:
-            return {**result, "problem": {"finding": "unreachable", "seen": _one_line(str(error))}}
+        except AnsibleError as error:
+            name = connection_problem(str(error))
+            if name is None and not isinstance(error, AnsibleConnectionFailure):
+                raise
+            return {**result, "problem": {"finding": name or "unreachable", "seen": _one_line(str(error))}}
 
     def _look(self, spec: t.Mapping[str, t.Any], task_vars: t.Dict[str, t.Any]) -> t.Dict[str, t.Any]:
         before = time.time()

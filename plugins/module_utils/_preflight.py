@@ -44,6 +44,10 @@ _PLACEHOLDER_UUID = re.compile(r"^[0f-]+$|^03000200-0400-0500-0006-000700080009$
 _QUANTITY = re.compile(r"^(\d+(?:\.\d+)?)(Ki|Mi|Gi|Ti|k|M|G|T|)$")
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 _KUBELET_EVICTION = {"nodefs.available": "10%", "imagefs.available": "15%"}
+# What is wrong only with the cluster that a reset is about to take off; of packages, where they go too.
+_GONE_WITH_CLUSTER = ("partial", "role-changed", "node-renamed", "kubernetes-older")
+_GONE_WITH_PACKAGES = ("kubernetes-newer",)
+_PROCESSES = ("kubelet", "kube-", "etcd")
 
 
 class Kind(t.NamedTuple):
@@ -64,7 +68,31 @@ KINDS: t.Dict[str, Kind] = {
         ERROR,
         "The machine did not answer.",
         "A run that leaves a machine out halfway leaves a cluster halfway.",
-        "Try `ansible HOST -m ansible.builtin.ping` with the same inventory, or leave the machine out with --limit '!HOST'.",
+        "See that it runs and that ansible_host is its address: `ansible HOST -m ansible.builtin.ping` with the same inventory. "
+        "Or leave it out: --limit '!HOST'.",
+        acceptable=False,
+    ),
+    "login-refused": Kind(
+        ERROR,
+        "The machine answers by SSH, and lets this user not in.",
+        "Everything is done over SSH, as the user in ansible_user, with a key that the machine knows.",
+        "Name the right ones in ansible_user and ansible_ssh_private_key_file, or put the key there: "
+        "`ssh-copy-id -i KEY.pub USER@ADDRESS`.",
+        acceptable=False,
+    ),
+    "host-key": Kind(
+        ERROR,
+        "The machine's SSH host key is not known here, or is another than the one that is.",
+        "It may be another machine under the same address, or the same one newly installed.",
+        "Look which it is. A new key is added by logging in once by hand; an old one removed by `ssh-keygen -R ADDRESS`.",
+        acceptable=False,
+    ),
+    "become-password": Kind(
+        ERROR,
+        "The user may log in, and becomes root only with a password that is missing or wrong.",
+        "What is done on a machine is done as root.",
+        "Let the user become root without one: `USER ALL=(ALL) NOPASSWD: ALL` in /etc/sudoers.d. Or put it into a file, and give "
+        "--become-password-file FILE, with kubestead behind two dashes.",
         acceptable=False,
     ),
     "not-examined": Kind(
@@ -383,6 +411,18 @@ class Finding:
         return self.level == ERROR and not self.accepted
 
 
+_CONNECTION_PROBLEMS = (
+    ("become-password", re.compile(r"(Missing|Incorrect) \S+ password|privilege escalation prompt")),
+    ("host-key", re.compile(r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED")),
+    ("login-refused", re.compile(r"Permission denied|Too many authentication failures|Invalid/incorrect (user|pass)")),
+)
+
+
+def connection_problem(said: str) -> t.Optional[str]:
+    """The finding behind what Ansible said of a connection that it did not get, where its words tell more than that."""
+    return next((name for name, pattern in _CONNECTION_PROBLEMS if pattern.search(said)), None)
+
+
 Problems = t.Mapping[str, t.Tuple[str, str]]
 
 
@@ -396,7 +436,7 @@ def judge(
 
     ``states`` has what node_state saw of each host that answered, with ``time.window``, the controller's clock before and
     after the look. ``spec`` has the variables of every host. ``problems`` tells of hosts that could not be looked at: the
-    finding's name (unreachable or not-examined) and what was seen. ``probes`` has what virtual_ip_probe told on load
+    finding's name (as unreachable or not-examined) and what was seen. ``probes`` has what virtual_ip_probe told on load
     balancers, or its ``failure``.
     """
     order = list(spec)
@@ -408,8 +448,24 @@ def judge(
             found.extend(check(host))
     for compare in _GROUP_CHECKS:
         found.extend(compare(judged))
+    found = [_before_reset(one, judged.get(one.host)) for one in found]
     found = [dataclasses.replace(one, accepted=_is_accepted(one, spec[one.host])) for one in found]
     return sorted(found, key=lambda one: (order.index(one.host), one.level != ERROR))
+
+
+def _before_reset(finding: Finding, host: t.Optional[_Host]) -> Finding:
+    """The finding, as a warning where a reset that follows takes away what it is about."""
+    if host is None or finding.level != ERROR or not host.spec.get("before_reset"):
+        return finding
+    cleared = [*_GONE_WITH_CLUSTER, *(_GONE_WITH_PACKAGES if host.spec["reset_packages"] else ())]
+    # The measure that the reset itself has: a machine that it refuses keeps the others' cluster from being taken off.
+    if host.kubernetes["server"] in [f"https://{server}" for server in host.spec["servers"]]:
+        cleared.append("foreign-member")
+    if finding.name not in cleared:
+        return finding
+    seen = f"{finding.seen}; it goes with the old cluster"
+    remedy = "Nothing: the reset, which comes next, takes it off."
+    return dataclasses.replace(finding, level=WARNING, seen=seen, remedy=remedy)
 
 
 def _is_accepted(finding: Finding, spec: Spec) -> bool:
@@ -428,8 +484,11 @@ def report(findings: t.Sequence[Finding], hosts: t.Sequence[str]) -> str:
         lines += ["", f"{host}:"]
         lines += [f"  {one.label:8} {one.name}: {one.seen}" for one in findings if one.host == host]
     explained = {one.name: one for one in findings if not one.accepted}
+    explained.update({one.name: one for one in findings if one.stops})
     for name, one in explained.items():
         lines += ["", f"{name}: {KINDS[name].summary}", f"  why: {one.why}", f"  do:  {one.remedy}"]
+        if not any(other.level == ERROR for other in findings if other.name == name):
+            continue
         if not KINDS[name].acceptable:
             lines.append("  It cannot be accepted by cluster_preflight_ignore.")
         elif any(other.stops for other in findings if other.name == name):
@@ -600,6 +659,10 @@ def _is_rightful(host: _Host, process: str, owner: str) -> bool:
         # One that serves something else is found by its configuration.
         return process == owner or (process == "?" and host.probe.get("haproxy") == "ours")
     ours = host.kubernetes["stage"] != "absent"
+    if host.spec.get("before_reset") and (
+        (ours and process.startswith(_PROCESSES)) or (process == "haproxy" and host.probe.get("haproxy") == "ours")
+    ):
+        return True  # a port that the new cluster uses otherwise
     return ours and (process == "?" or process.startswith(owner))
 
 

@@ -124,6 +124,23 @@ VARIABLE_ALIASES = {
     "cluster_etcd": "cluster_external_etcd",
     "cluster_etcd_external": "cluster_external_etcd",
 }
+# How Ansible reaches a host, as people set it; what they may have meant by a name that Ansible does not know.
+CONNECTION_VARIABLES = tuple(
+    "ansible_" + name
+    for name in (
+        *("host", "port", "user", "password", "connection", "timeout", "pipelining", "python_interpreter"),
+        *("become", "become_user", "become_method", "become_password", "become_flags", "become_exe"),
+        *("ssh_private_key_file", "ssh_common_args", "ssh_extra_args", "ssh_user", "ssh_host", "ssh_port"),
+    )
+)
+# Other names of connection, become and shell plugins that are near those, and right.
+_OTHER_CONNECTION_VARIABLES = frozenset(
+    "ansible_" + name
+    for name in (
+        *("become_pass", "private_key", "private_key_file", "ssh_private_key", "ssh_pass", "ssh_password", "ssh_args"),
+        *("ssh_timeout", "ssh_pipelining", "ssh_executable", "ssh_retries", "sudo_user", "su_user", "ssh_connection"),
+    )
+)
 CLUSTER_WIDE = frozenset(
     "cluster_" + name
     for name in (
@@ -488,6 +505,45 @@ def _meant_variable(name: str, known: t.Sequence[str]) -> t.Optional[str]:
         return suggestion(name, known, 0.9)
     close = suggestion(name[len("cluster_") :], [one[len("cluster_") :] for one in known], 0.6)
     return "cluster_" + close if close else None
+
+
+def doubtful_variables(case: Case) -> Findings:
+    """A variable that nobody reads, with a name so near to one of ours or Ansible's that it may be meant."""
+    meanings = _without_prefix(case.options)
+    templates = [str(one.value) for one in case.inventory.definitions() if one.is_template]
+    found: t.Dict[str, t.Optional[str]] = {}
+    for variable in case.inventory.definitions():
+        name = variable.name
+        ours = not name.startswith("ansible_")
+        if name not in found:
+            meant = _meant_by(name, meanings) if ours else _meant_connection_variable(name)
+            found[name] = meant if meant and not any(name in template for template in templates) else None
+        if found[name]:
+            text = f"{'Kubestead' if ours else 'Ansible'} reads no such variable"
+            hint = did_you_mean(found[name])
+            yield _about(variable, variable.value, "doubtful-variable", text, value="", hint=hint, warning=True)
+
+
+def _without_prefix(options: t.Iterable[str]) -> t.Dict[str, str]:
+    """Our variables, and what others call them, by their names without ``cluster_``; single words may be anybody's."""
+    whole = {**{name: name for name in options}, **VARIABLE_ALIASES}
+    short = {name[len("cluster_") :]: meant for name, meant in whole.items()}
+    return {name: meant for name, meant in short.items() if "_" in name}
+
+
+def _meant_by(name: str, meanings: t.Mapping[str, str]) -> t.Optional[str]:
+    if name.startswith("cluster_") or "_" not in name:
+        return None
+    close = name if name in meanings else suggestion(name, meanings, 0.87)
+    return meanings[close] if close else None
+
+
+def _meant_connection_variable(name: str) -> t.Optional[str]:
+    if name in CONNECTION_VARIABLES or name in _OTHER_CONNECTION_VARIABLES:
+        return None
+    short = [one[len("ansible_") :] for one in CONNECTION_VARIABLES]
+    close = suggestion(name[len("ansible_") :], short, 0.85)
+    return "ansible_" + close if close else None
 
 
 def wrong_values(case: Case) -> Findings:
@@ -1065,6 +1121,7 @@ RULES: t.Sequence[t.Callable[[Case], Findings]] = (
     node_addresses,
     files_for_nobody,
     unknown_variables,
+    doubtful_variables,
     wrong_values,
     misplaced_variables,
     differing_values,

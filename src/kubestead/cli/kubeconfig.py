@@ -68,6 +68,7 @@ def _fetched(options: RunOptions) -> str:
             "kubeconfig",
             options.inventory,
             extra_vars={"kubeconfig_path": str(path)},
+            shown_vars={"kubeconfig_path": "kubeconfig"},  # the file is gone before the line could be typed
             passthrough=options.passthrough,
             console=Console(stderr=True),
         )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FAILED = 1
 USAGE = 2
 LOCKED = 3
+TIMED_OUT = 124
 STOPPED = 130
 
 
@@ -52,6 +53,7 @@ def run(
     extra_vars: Mapping[str, Any] | None = None,
     check: bool = False,
     watch: Callable[[Event], None] | None = None,
+    time_limit: float | None = None,
 ) -> RunResult:
     """Run a playbook with what the verb was given. Its progress goes to standard error where a document follows."""
     from rich.console import Console
@@ -69,22 +71,24 @@ def run(
         passthrough=options.passthrough,
         console=Console(stderr=options.as_json),
         watch=watch,
+        time_limit=time_limit,
     )
 
 
 def conclude(result: RunResult, options: RunOptions, **more: Any) -> typer.Exit:
     """Print the document if one is wanted; gives the end to raise."""
     if options.as_json:
-        typer.echo(json.dumps({**_document(result), **more}, indent=2))
+        typer.echo(json.dumps({**as_document(result), **more}, indent=2))
     return typer.Exit(exit_code(result))
 
 
 def exit_code(result: RunResult) -> int:
-    """Ansible's many codes as three: it went well, it failed, it was stopped."""
-    return result.rc if result.rc in (0, STOPPED) else FAILED
+    """Ansible's many codes as four: it went well, it failed, it was stopped, by somebody or at its time limit."""
+    return result.rc if result.rc in (0, STOPPED, TIMED_OUT) else FAILED
 
 
-def _document(result: RunResult) -> dict[str, Any]:
+def as_document(result: RunResult) -> dict[str, Any]:
+    """A run as its JSON document."""
     hosts = {name: asdict(host) for name, host in result.hosts.items()}
     for host in hosts.values():
         del host["task"]  # the one it was at: none any more

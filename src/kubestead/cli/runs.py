@@ -24,7 +24,14 @@ RunArgument = Annotated[
     str, typer.Argument(metavar="[RUN]", help="A run as `runs list` names it, the beginning of its name, or `last`.")
 ]
 SLOWEST = 10
-STYLES = {"succeeded": "green", "failed": "red", "broken off": "red", "stopped": "yellow", "running": "cyan"}
+STYLES = {
+    "succeeded": "green",
+    "failed": "red",
+    "broken off": "red",
+    "stopped": "yellow",
+    "timed out": "yellow",
+    "running": "cyan",
+}
 
 
 @app.command("list")
@@ -81,6 +88,7 @@ def replay(
             failures=found.failures,
             record=found.folder,
             command=found.command,
+            reason=found.reason,
         )
         tell(console, result)
 
@@ -174,6 +182,7 @@ def _show(console: Console, run: Run) -> None:
     line("started", run.started)
     line("ended", str(run.about.get("ended") or ""))
     line("outcome", run.outcome)
+    line("reason", run.reason)
     line("time", seconds(run.seconds))
     line("versions", ", ".join(f"{name} {version}" for name, version in run.versions.items() if version))
     line("command", run.command)

@@ -74,8 +74,13 @@ class Run:
 
     @property
     def outcome(self) -> str:
-        """``succeeded``, ``failed``, ``stopped``, ``running``, or ``broken off`` for a run that was killed."""
+        """``succeeded``, ``failed``, ``stopped``, ``timed out``, ``running``, or ``broken off`` for a run that was killed."""
         return str(self.about.get("outcome") or ("succeeded" if self.about.get("ok") else "failed"))
+
+    @property
+    def reason(self) -> str:
+        """Why it was stopped, in a sentence; empty where it came to an end of its own."""
+        return str(self.about.get("reason") or "")
 
     @property
     def seconds(self) -> float:

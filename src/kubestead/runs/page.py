@@ -95,7 +95,7 @@ def junit(run: Run) -> str:
     if not _good(run) and not failures:
         suite = ET.SubElement(root, "testsuite", name="run", timestamp=run.started)
         case = ET.SubElement(suite, "testcase", classname="run", name=run.name, time="0.0")
-        _verdict(case, "error", f"the run {run.outcome}", _last_words(run))
+        _verdict(case, "error", run.reason or f"the run {run.outcome}", _last_words(run))
         _count(suite, 0.0)
     _count(root, run.seconds)
     ET.indent(root)

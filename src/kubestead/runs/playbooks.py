@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+import sysconfig
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -61,15 +63,30 @@ def resolve(playbook: str) -> str:
 
 def questions(playbook: str) -> dict[str, str]:
     """Read what a playbook asks for before it begins: the prompt for each variable."""
-    target = resolve(playbook)
-    name = target.removeprefix(f"{COLLECTION}.")
-    path = Path(target) if target != f"{COLLECTION}.{name}" else collection_root() / "playbooks" / f"{name}.yml"
-    try:
-        plays = yaml.safe_load(path.read_text(encoding="utf-8")) or []
-    except yaml.YAMLError:
-        return {}  # Ansible explains it better
-    prompts = [prompt for play in plays if isinstance(play, dict) for prompt in play.get("vars_prompt", [])]
+    prompts = [prompt for play in _plays(_file(resolve(playbook))) for prompt in play.get("vars_prompt", [])]
     return {prompt["name"]: prompt.get("prompt", prompt["name"]) for prompt in prompts}
+
+
+def _file(target: str) -> Path:
+    """The file of a playbook that is called as :func:`resolve` names it."""
+    name = target.removeprefix(f"{COLLECTION}.")
+    return Path(target) if target == name else collection_root() / "playbooks" / f"{name}.yml"
+
+
+def _plays(path: Path) -> Iterator[dict[str, Any]]:
+    """The plays of a playbook and, in their places, those of the playbooks that it imports."""
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8")) or []
+    except (OSError, yaml.YAMLError):
+        return  # Ansible explains it better
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, dict):
+            yield entry
+            imported = str(entry.get("ansible.builtin.import_playbook", entry.get("import_playbook", "")))
+            if imported.endswith((".yml", ".yaml")):
+                yield from _plays(path.parent / imported)
+            elif imported.startswith(f"{COLLECTION}."):
+                yield from _plays(_file(imported))
 
 
 def phases_before(phase: str) -> list[str]:
@@ -87,8 +104,7 @@ def planned(playbook: str, options: Sequence[str] = ()) -> tuple[str, ...]:
     name = playbook.removeprefix(f"{COLLECTION}.")
     if playbook == name or "--tags" in options:
         return ()
-    plays = yaml.safe_load((collection_root() / "playbooks" / f"{name}.yml").read_text(encoding="utf-8")) or []
-    tags = {tag for play in plays for tag in _words(play.get("tags"))}
+    tags = {tag for play in _plays(_file(playbook)) for tag in _words(play.get("tags"))}
     skipped = {tag for option, value in pairwise(options) if option == "--skip-tags" for tag in value.split(",")}
     return tuple(phase for phase in PHASES if phase in tags - skipped)
 
@@ -98,8 +114,10 @@ def _words(value: str | list[str] | None) -> list[str]:
 
 
 def executables() -> Path:
-    """Find the folder of this environment's programs, where its own ansible-playbook is."""
-    return Path(sys.executable).parent
+    """Find the folder with Ansible's programs: this environment's, or where a system's Python has them, elsewhere than itself."""
+    beside = Path(sys.executable).parent
+    known = [beside, Path(sysconfig.get_path("scripts")), Path(shutil.which("ansible-playbook") or beside).parent]
+    return next((folder for folder in known if (folder / "ansible-playbook").is_file()), beside)
 
 
 def command_line(playbook: str, options: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,8 +35,8 @@ def print_failures(console: Console, failures: Sequence[Failure]) -> None:
         _print(console, f"  task     {first.task}")
         _print(console, f"  at       {first.path}")
         _print(console, textwrap.indent(first.message, "  | "))
-        if first.unreachable:
-            _print(console, f"  {_reach(first)}")
+        if advice := _advice(first):
+            _print(console, f"  {advice}")
     if len(alike) > MAX_FAILURES:
         _print(console, f"and {len(alike) - MAX_FAILURES} more failures, in the record of this run.")
 
@@ -45,24 +46,77 @@ def print_broken(console: Console, output: Path, *, begun: bool = False) -> None
     lines = output.read_text(encoding="utf-8", errors="replace").splitlines() if output.exists() else []
     when = "" if begun else " before it came to a task"
     _print(console, f"Ansible stopped{when}:", style="bold red")
-    _print(console, textwrap.indent("\n".join(lines[-30:]), "  | "))
+    last = "\n".join(lines[-30:])
+    _print(console, textwrap.indent(last, "  | "))
+    if advice := vault_advice(last):
+        _print(console, f"  {advice}")
 
 
-def print_next(console: Console, *, command: str, record: Path, resume: str | None) -> None:
-    """Say how to go on after a run that failed or was stopped."""
+def vault_advice(said: str) -> str:
+    """What to do where the inventory holds secrets that cannot be read, by what Ansible said."""
+    if not re.search(r"no vault secrets|Decryption failed", said):
+        return ""
+    return (
+        "The inventory is encrypted by ansible-vault in part, and its password is missing or wrong. Put the password into a file and "
+        "add: -- --vault-password-file FILE; or name the file in the environment's ANSIBLE_VAULT_PASSWORD_FILE."
+    )
+
+
+def print_next(console: Console, *, command: str, record: Path, resume: str | None, anew: bool = False) -> None:
+    """Say how to go on after a run that failed or was stopped; ``anew`` where that is to begin from the start."""
+    then = "it begins from the start" if anew else "what is done stays done, the rest follows"
     _print(console, "")
-    _print(console, "Once the cause is mended, run the same command again: what is done stays done, the rest follows.")
+    _print(console, f"Once the cause is mended, run the same command again: {then}.")
     _print(console, f"The same with Ansible:   {command}")
     if resume:
         _print(console, f"From that phase on:      {resume}")
     _print(console, f"Record of this run:      {record}")
 
 
-def _reach(failure: Failure) -> str:
-    return (
-        f"{failure.host} did not answer over SSH. Is it running, is its address (ansible_host) right, "
-        "and may this user log in (ansible_user, ansible_ssh_private_key_file)?"
-    )
+# What Ansible's own words of a failure mean for whoever reads them; the first that fits. Preflight's findings say it themselves.
+_ADVICE = (
+    (
+        r"(Missing|Incorrect) \S+ password|privilege escalation prompt",
+        "{host} wants a password before the user may become root. Let it be without one "
+        "(`USER ALL=(ALL) NOPASSWD: ALL` in /etc/sudoers.d), or put it into a file and add: -- --become-password-file FILE",
+    ),
+    (
+        r"Permission denied|Too many authentication failures|Invalid/incorrect (user|pass)",
+        "{host} answers, and does not let this user in. Are ansible_user and ansible_ssh_private_key_file right, and does the machine know "
+        "the key (`ssh-copy-id`)?",
+    ),
+    (
+        r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED",
+        "{host} has another SSH host key than the one known here, or none is known. See that it is the right machine; "
+        "log in once by hand to add the key, or remove the old one by `ssh-keygen -R ADDRESS`.",
+    ),
+    (
+        r"Could not resolve hostname|Name or service not known",
+        "Nobody knows an address for {host}. Set ansible_host in the inventory.",
+    ),
+    (
+        r"module interpreter .* was not found|python3?: (command )?not found",
+        "{host} has no Python where Ansible looks for it. Install python3 there (3.9 or newer), "
+        "or name its place in ansible_python_interpreter.",
+    ),
+    (
+        r"No space left on device",
+        "A disk is full: {host}'s own, or the one of this machine if the path named above is here.",
+    ),
+)
+_UNREACHABLE = (
+    "{host} did not answer over SSH. Is it running, is its address (ansible_host) right, and may this user log in "
+    "(ansible_user, ansible_ssh_private_key_file)?"
+)
+
+
+def _advice(failure: Failure) -> str:
+    """What to do about a failure, where Ansible's words tell the cause but not that."""
+    said = failure.message
+    if failure.phase == "preflight" and not failure.unreachable:
+        return ""
+    found = next((text for pattern, text in _ADVICE if re.search(pattern, said)), _UNREACHABLE * failure.unreachable)
+    return found.format(host=failure.host)
 
 
 def _print(console: Console, text: str, style: str = "") -> None:

@@ -7,6 +7,7 @@ import os
 import platform
 import shlex
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -36,11 +37,12 @@ from kubestead.runs.playbooks import (
 )
 from kubestead.runs.progress import PHASES, Event, Failure, HostStats, PhaseTime, Progress
 from kubestead.runs.record import FORMAT, Record
-from kubestead.runs.render import choose_renderer
+from kubestead.runs.render import choose_renderer, seconds
 from kubestead.runs.secrets import Secrets, hide_options
 from kubestead.runs.terminal import lasting, outlive_terminal
 
 INTERRUPTED = 130
+TIMED_OUT = 124  # as timeout(1) has it
 _ASKING = {
     **dict.fromkeys(("-k", "--ask-pass"), "--connection-password-file"),
     **dict.fromkeys(("-K", "--ask-become-pass"), "--become-password-file"),
@@ -52,7 +54,8 @@ _ASKING = {
 class RunResult:
     """How a run ended.
 
-    ``data`` is what the playbook itself handed out with ``set_stats``; ``record`` the folder with the run's record.
+    ``data`` is what the playbook itself handed out with ``set_stats``; ``record`` the folder with the run's record; ``reason``
+    why it was stopped, where it was.
     """
 
     ok: bool
@@ -63,6 +66,7 @@ class RunResult:
     record: Path
     command: str
     data: dict[str, Any] = field(default_factory=dict)
+    reason: str = ""
 
     @property
     def seconds(self) -> float:
@@ -88,10 +92,14 @@ def run_playbook(
     console: Console | None = None,
     records: Path | None = None,
     watch: Callable[[Event], None] | None = None,
+    time_limit: float | None = None,
+    shown_vars: Mapping[str, Any] | None = None,
 ) -> RunResult:
     """Run a playbook of the collection (``site``, ``reset``) or a user's own (a path) and tell how it goes.
 
     ``records`` is the folder of the records, for runs whose records are to go with something else. ``watch`` is told every event.
+    ``shown_vars`` take the place of ``extra_vars`` in the line that is shown, where those name what only this process has.
+    After ``time_limit`` seconds the run is stopped as Ctrl-C stops it.
     ``extra_vars`` and ``passthrough`` are seen in the list of processes and in the record: no secrets in them. A
     failure is explained here and told by the result; only a playbook or a phase that there is not, and a question of the playbook
     that neither of the two answers, raise :class:`~kubestead.runs.playbooks.PlaybookError`; and a run that would change what
@@ -101,8 +109,9 @@ def run_playbook(
     target = resolve(playbook)
     _refuse_unanswered(playbook, extra_vars or {}, passthrough)
     options = _options(limit, tags, extra_vars, check, start_at, passthrough)
-    command = command_line(target, ["-i", str(inventory), *options])
-    hidden = command_line(target, ["-i", str(inventory), *hide_options(options)])
+    shown = _options(limit, tags, shown_vars or extra_vars, check, start_at, passthrough)
+    command = command_line(target, ["-i", str(inventory), *shown])
+    hidden = command_line(target, ["-i", str(inventory), *hide_options(shown)])
     console.print(command, style="dim", markup=False, highlight=False, soft_wrap=True)
 
     def warn(text: str) -> None:
@@ -110,7 +119,7 @@ def run_playbook(
 
     alone = nullcontext() if check or target in READ_ONLY else _claim(inventory, hidden, warn)
     progress = Progress(planned=planned(target, options))
-    with alone, outlive_terminal(), _stop_on_signal() as stopped:
+    with alone, outlive_terminal(), _stop_on_signal(time_limit) as stop:
         record = Record.begin(
             playbook,
             records,
@@ -130,14 +139,15 @@ def run_playbook(
                 return False  # ansible-runner's own event files hold whole results: none are kept
 
             try:
-                rc = _run(target, inventory, options, record.runner_directory, handle, stopped)
+                rc = _run(target, inventory, options, record.runner_directory, handle, stop)
             except OSError as error:  # the disk is full, say
                 warn(f"Ansible was ended, because its files could not be written: {error}")
                 rc = 1
             for notice in progress.finish():
                 renderer.show(notice)
-            rc = INTERRUPTED if stopped() else rc
-        record.end(_ending(rc), progress)
+            rc = stop.rc or rc
+            reason = stop.reason(progress.phases()) if stop.rc else ""
+        record.end(_ending(rc, reason), progress)
 
     result = RunResult(
         ok=rc == 0,
@@ -148,6 +158,7 @@ def run_playbook(
         record=record.directory,
         command=command,
         data=progress.data,
+        reason=reason,
     )
     tell(console, result)
     return result
@@ -201,7 +212,7 @@ def _run(
     options: Sequence[str],
     directory: Path,
     handle: Callable[[Event], bool],
-    stopped: Callable[[], bool],
+    stop: _Stop,
 ) -> int:
     from ansible_runner.interface import run  # slow to import, and most commands run no playbook
 
@@ -220,9 +231,9 @@ def _run(
 
     def cancelled() -> bool:
         # ansible-runner kills Ansible's process group, but Ansible's workers have groups of their own.
-        if stopped():
+        if stop.wanted():
             orphans.update(hold(others))
-        return stopped()
+        return stop.rc is not None
 
     try:
         runner = run(
@@ -245,17 +256,39 @@ def _run(
     return int(runner.rc)
 
 
+@dataclass(slots=True)
+class _Stop:
+    """Whether a run is to stop before its end: somebody said so, or its time is over."""
+
+    limit: float | None
+    rc: int | None = None
+    _began: float = field(default_factory=time.monotonic)
+
+    def wanted(self) -> bool:
+        """Ask again; a run that has ended meanwhile is not asked, and so was in time."""
+        if self.rc is None and self.limit is not None and time.monotonic() - self._began >= self.limit:
+            self.rc = TIMED_OUT
+        return self.rc is not None
+
+    def reason(self, phases: Sequence[PhaseTime]) -> str:
+        """Why the run was stopped, and where it was."""
+        where = f"in phase {phases[-1].name}" if phases else "before its first phase"
+        if self.rc == TIMED_OUT:
+            return f"Stopped {where}: its time limit of {seconds(self.limit or 0.0)} was over."
+        return f"Stopped {where}, by Ctrl-C or a signal."
+
+
 @contextmanager
-def _stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """Turn Ctrl-C and SIGTERM into a flag that the runner asks for; puts the handlers back afterwards."""
-    received: list[int] = []
+def _stop_on_signal(limit: float | None) -> Iterator[_Stop]:
+    """Turn Ctrl-C and SIGTERM into what the runner asks for; puts the handlers back afterwards."""
+    stop = _Stop(limit)
 
     def note(number: int, frame: FrameType | None) -> None:
-        received.append(number)
+        stop.rc = INTERRUPTED
 
     previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(received)
+        yield stop
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
@@ -280,9 +313,13 @@ def _about(target: str, inventory: Path, options: Sequence[str]) -> dict[str, An
     }
 
 
-def _ending(rc: int) -> dict[str, Any]:
-    outcome = {0: "succeeded", INTERRUPTED: "stopped"}.get(rc, "failed")
-    return {"ended": _now(), "ok": rc == 0, "rc": rc, "outcome": outcome}
+def _ending(rc: int, reason: str) -> dict[str, Any]:
+    return {"ended": _now(), "ok": rc == 0, "rc": rc, "outcome": outcome(rc), "reason": reason}
+
+
+def outcome(rc: int) -> str:
+    """How a run ended, in a word or two."""
+    return {0: "succeeded", INTERRUPTED: "stopped", TIMED_OUT: "timed out"}.get(rc, "failed")
 
 
 def _now() -> str:
@@ -292,7 +329,7 @@ def _now() -> str:
 def _resume(result: RunResult) -> str | None:
     """Write the Ansible line that leaves out the phases before the one that failed."""
     phase = result.failures[0].phase
-    if phase not in PHASES[1:] or "--skip-tags" in result.command:
+    if phase not in PHASES[1:] or "--skip-tags" in result.command or _anew(result):
         return None
     return f"{result.command} --skip-tags {','.join(phases_before(phase))}"
 
@@ -303,11 +340,16 @@ def tell(console: Console, result: RunResult) -> None:
         report.print_outcome(console, result.phases, result.hosts)
         return
     resume = None
-    if result.rc == INTERRUPTED:
-        console.print("Stopped.", style="bold")
+    if result.reason or result.rc == INTERRUPTED:
+        console.print(result.reason or "Stopped.", style="bold", markup=False, highlight=False, soft_wrap=True)
     elif result.failures:
         report.print_failures(console, result.failures)
         resume = _resume(result)
     else:
         report.print_broken(console, result.record / "output.log", begun=bool(result.phases))
-    report.print_next(console, command=result.command, record=result.record, resume=resume)
+    report.print_next(console, command=result.command, record=result.record, resume=resume, anew=_anew(result))
+
+
+def _anew(result: RunResult) -> bool:
+    """Whether the same run again would begin from the start, and not go on where this one ended."""
+    return f" {COLLECTION}.rebuild " in result.command

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from kubestead.runs.playbooks import collection_root, executables, settings_file
+from kubestead.runs.report import vault_advice
 
 _TAKES_A_VALUE = ("-e", "--extra-vars", "--vault-id", "--vault-password-file", "--vault-pass-file")
 
@@ -30,7 +31,8 @@ def read(inventory: Path, passthrough: Sequence[str] = ()) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode != 0:
         words = done.stderr.strip() or f"ansible-inventory ended with {done.returncode}"
-        raise VariablesError(f"the inventory {inventory} cannot be read:\n{words}")
+        advice = vault_advice(words) or f"`kubestead validate -i {inventory}` says in which file and line."
+        raise VariablesError(f"the inventory {inventory} cannot be read:\n{words}\n{advice}")
     listed = json.loads(done.stdout)
     hosts = list(_hosts(listed, "control_plane"))
     if not hosts:

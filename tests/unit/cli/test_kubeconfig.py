@@ -91,6 +91,7 @@ def test_without_one_a_control_plane_is_asked(cli: CliRunner, runs: FakeRuns, in
     assert yaml.safe_load(result.stdout) == yaml.safe_load(ADMIN)
     assert runs.calls[-1][0] == "kubeconfig"
     assert not Path(runs.options["extra_vars"]["kubeconfig_path"]).exists()
+    assert runs.options["shown_vars"] == {"kubeconfig_path": "kubeconfig"}, "a line that can be typed later"
 
 
 def test_it_is_enough_that_one_control_plane_answers(cli: CliRunner, runs: FakeRuns, inventory: Path) -> None:

@@ -44,7 +44,7 @@ def test_the_documentation_tells_of_every_command_and_shared_option(cli: CliRunn
 def test_the_documentation_tells_of_every_exit_code() -> None:
     section = (ROOT / "docs/command.md").read_text(encoding="utf-8").partition("## Exit codes")[2].partition("\n## ")[0]
     codes = {int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)}
-    assert codes == {0, running.FAILED, running.USAGE, running.LOCKED, running.STOPPED}
+    assert codes == {0, running.FAILED, running.USAGE, running.LOCKED, running.TIMED_OUT, running.STOPPED}
     assert cluster.WOULD_CHANGE in codes
 
 
@@ -84,13 +84,25 @@ def test_what_only_some_verbs_need_is_not_loaded_at_the_start() -> None:
     assert [name for name in loaded for slow in SLOW if name == slow or name.startswith(f"{slow}.")] == []
 
 
-def test_help_is_there_at_once() -> None:
+COMPLETIONS = {
+    "bash": {"COMP_WORDS": "kubestead ", "COMP_CWORD": "1"},
+    "zsh": {"_TYPER_COMPLETE_ARGS": "kubestead "},
+    "fish": {"_TYPER_COMPLETE_ARGS": "kubestead ", "_TYPER_COMPLETE_FISH_ACTION": "get-args"},
+}
+
+
+@pytest.mark.parametrize("what", ["help", *COMPLETIONS])
+def test_help_and_completion_are_there_at_once(what: str) -> None:
+    words = ["--help"] if what == "help" else []
+    asked = {**COMPLETIONS[what], "_KUBESTEAD_COMPLETE": f"complete_{what}"} if what in COMPLETIONS else {}
     times = []
     for _attempt in range(5):
         before = os.times()
-        done = subprocess.run([PROGRAM, "--help"], check=True, capture_output=True, text=True)
+        done = subprocess.run(
+            [PROGRAM, *words], check=True, capture_output=True, text=True, env={**os.environ, **asked}
+        )
         after = os.times()
-        assert "Commands:" in done.stdout
+        assert [name for name in COMMANDS if not re.search(rf"\b{name}\b", done.stdout)] == []
         times.append(after.children_user + after.children_system - before.children_user - before.children_system)
     assert min(times) <= 0.3, "seconds of processor, which a busy machine does not spoil"
 
@@ -124,6 +136,23 @@ def test_shells_are_taught_to_complete(shell: str) -> None:
         [PROGRAM, "--show-completion", shell], env=environment, capture_output=True, text=True, check=True
     )
     assert f"_KUBESTEAD_COMPLETE=complete_{shell}" in done.stdout
+
+
+def test_bash_completes_with_what_is_installed() -> None:
+    environment = {
+        **os.environ,
+        "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1",
+        "PATH": f"{PROGRAM.parent}:{os.environ['PATH']}",
+    }
+    code = """
+source <(kubestead --show-completion bash)
+COMP_WORDS=(kubestead re) COMP_CWORD=1
+$(complete -p kubestead | sed 's/.*-F \\([^ ]*\\) .*/\\1/') kubestead
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+    done = subprocess.run(["bash", "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert {"rebuild", "report", "reset"} <= set(done.stdout.split())
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.kubestead.cluster.plugins.filter.bootstrap_host import FilterModule as BootstrapHost
+from ansible_collections.kubestead.cluster.plugins.filter.if_readable import FilterModule as IfReadable
 from ansible_collections.kubestead.cluster.plugins.filter.node_address import FilterModule as NodeAddress
 from ansible_collections.kubestead.cluster.plugins.filter.taints import FilterModule as Taints
 from ansible_collections.kubestead.cluster.plugins.filter.to_toml import to_toml
 
 bootstrap_host = BootstrapHost().filters()["bootstrap_host"]
+if_readable = IfReadable().filters()["if_readable"]
 node_address = NodeAddress().filters()["node_address"]
 taints = Taints().filters()["taints"]
 
@@ -92,3 +95,46 @@ def test_two_authorities_are_two_clusters() -> None:
 )
 def test_node_address(variables: dict[str, Any], address: str) -> None:
     assert node_address("web-1", {"web-1": variables}) == address
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> Path:
+    (tmp_path / "group_vars/all").mkdir(parents=True)
+    (tmp_path / "host_vars").mkdir()
+    (tmp_path / "hosts.yml").write_text("all:\n  hosts:\n    one:\n", encoding="utf-8")
+    (tmp_path / "group_vars/all/cluster.yml").write_text("cluster_name: !unsafe prod\n", encoding="utf-8")
+    (tmp_path / "group_vars/all/vault.yml").write_text("$ANSIBLE_VAULT;1.1;AES256\n3132\n", encoding="utf-8")
+    (tmp_path / "group_vars/all/empty.yml").write_text("---\n# nothing yet\n", encoding="utf-8")
+    (tmp_path / "group_vars/all/tilde.yml").write_text("---\n~\n", encoding="utf-8")
+    (tmp_path / "group_vars/all/README.md").write_text("a: [b\n", encoding="utf-8")
+    (tmp_path / "group_vars/all/.cluster.yml.swp").write_text("a: [b\n", encoding="utf-8")
+    (tmp_path / "group_vars/workers.json").write_text('{"a": 1}', encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("source", ["", "hosts.yml"])
+def test_a_value_stays_where_the_inventory_can_be_read(inventory: Path, source: str) -> None:
+    assert if_readable("localhost", [str(inventory / source)]) == "localhost"
+
+
+@pytest.mark.parametrize("sources", [None, [], ["one,two,"], ["/nowhere/hosts"]])
+def test_a_value_stays_where_there_are_no_files(sources: list[str] | None) -> None:
+    assert if_readable("localhost", sources) == "localhost"
+
+
+@pytest.mark.parametrize("source", ["", "hosts.yml"])
+def test_every_file_that_cannot_be_read_is_named_with_its_line(inventory: Path, source: str) -> None:
+    (inventory / "group_vars/all/cluster.yml").write_text("a: 1\nb:\n    c: 1\n  d: 2\n", encoding="utf-8")
+    (inventory / "group_vars/workers").write_text("a: 1\n\tb: 1\n", encoding="utf-8")
+    (inventory / "host_vars/one.yml").write_text("---\n- a\n", encoding="utf-8")
+    with pytest.raises(AnsibleFilterError) as caught:
+        if_readable("localhost", [str(inventory / source)])
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "The inventory cannot be read. No host was contacted."
+    assert [line.removeprefix(f"- {inventory}/").split(": ")[0] for line in lines[1:]] == [
+        "group_vars/workers:2",
+        "group_vars/all/cluster.yml:4",
+        "host_vars/one.yml:2",
+    ]
+    assert "a tab, where YAML wants spaces" in lines[1]
+    assert "names with values are wanted here" in lines[3]

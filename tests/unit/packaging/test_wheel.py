@@ -66,7 +66,7 @@ def test_it_carries_the_whole_collection_and_no_more(wheel: Path) -> None:
     carried = names(wheel)
     assert committed <= carried
     tops = {name.split("/")[0] for name in carried}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"ansible_collections", "kubestead"}
+    assert {top for top in tops if not top.endswith((".dist-info", ".data"))} == {"ansible_collections", "kubestead"}
     assert not [name for name in carried if "/tests/" in name or name.endswith(".pyc")]
 
 
@@ -78,6 +78,11 @@ def test_it_carries_what_reports_are_written_from(wheel: Path, installed: Path) 
     assert "kubestead/runs/templates/report.html.j2" in names(wheel)
     code = "from pathlib import Path; from kubestead.runs import history, page; r = history.Run(Path('x'), {}); print(page.page(r, [r]))"
     assert "<!doctype html>" in run(installed, "-c", code)
+
+
+def test_it_installs_the_manual_page(installed: Path) -> None:
+    page = installed.parents[1] / "share/man/man1/kubestead.1"
+    assert page.read_text(encoding="utf-8") == (ROOT / "docs/kubestead.1").read_text(encoding="utf-8")
 
 
 def test_the_command_works(installed: Path) -> None:

@@ -11,6 +11,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._preflight impor
     FINDINGS,
     KINDS,
     Finding,
+    connection_problem,
     judge,
     report,
 )
@@ -94,6 +95,9 @@ def _spec(number: int, control_plane: bool) -> dict[str, Any]:
         },
         "control_planes": ["cp-1"],
         "endpoint_hosts": ["192.0.2.1", "cp-1"],
+        "servers": ["192.0.2.1:6443"],
+        "before_reset": False,
+        "reset_packages": True,
         "ansible_host": f"192.0.2.{number}",
         "kubernetes_version": "1.36.4",
         "cluster_api_port": 6443,
@@ -304,6 +308,9 @@ AUTHORITY = _member(CP)
 
 # What is broken, and the findings that it leads to, as (host, name, level); nothing else may be found.
 TRIGGERS: dict[str, tuple[Callable[[Machines], None], set[tuple[str, str, str]]]] = {
+    "a refused login": (_problem("login-refused"), {(WORKER, "login-refused", "error")}),
+    "an unknown host key": (_problem("host-key"), {(WORKER, "host-key", "error")}),
+    "a password for sudo": (_problem("become-password"), {(WORKER, "become-password", "error")}),
     "unreachable": (_problem("unreachable"), {(WORKER, "unreachable", "error")}),
     "not examined": (_problem("not-examined"), {(WORKER, "not-examined", "error")}),
     "another family": (_set(WORKER, "os family", "other"), {(WORKER, "unsupported-os", "error")}),
@@ -604,6 +611,82 @@ def test_finds_what_is_broken_and_nothing_else(case: str, machines: Machines) ->
 def test_finds_nothing_where_nothing_is_wrong(case: str, machines: Machines) -> None:
     CALM[case](machines)
     assert machines.found() == set()
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("Missing sudo password", "become-password"),
+        ("Incorrect sudo password", "become-password"),
+        ("Timeout (12s) waiting for privilege escalation prompt: ", "become-password"),
+        ("Failed to connect to the host via ssh: root@192.0.2.1: Permission denied (publickey).", "login-refused"),
+        ("Failed to connect to the host via ssh: Host key verification failed.", "host-key"),
+        ("Failed to connect to the host via ssh: ssh: connect to host 192.0.2.1 port 22: No route to host", None),
+    ],
+)
+def test_ansibles_words_tell_why_a_machine_was_not_reached(said: str, name: str | None) -> None:
+    assert connection_problem(said) == name
+
+
+def _before_reset(machines: Machines, *, packages: bool = True) -> None:
+    for spec in machines.specs.values():
+        spec.update(before_reset=True, reset_packages=packages)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "a worker of another authority",
+        "a worker while no control plane runs",
+        "partial",
+        "a worker that ran as control plane",
+        "another node name",
+        "newer packages",
+        "another minor runs",
+    ],
+)
+def test_what_goes_with_the_old_cluster_does_not_keep_it(case: str, machines: Machines) -> None:
+    change, expected = TRIGGERS[case]
+    change(machines)
+    _before_reset(machines)
+    assert machines.found() == {(host, name, "warning") for host, name, _ in expected}
+    told = report(machines.judge(), list(machines.specs))
+    assert "none stops the run" in told
+    assert "it goes with the old cluster" in told
+    assert "accept" not in told
+
+
+def test_a_machine_that_the_reset_would_refuse_keeps_the_old_cluster(machines: Machines) -> None:
+    _all(AUTHORITY, _member(WORKER, ca_hash="sha256:bb", server="https://203.0.113.7:6443"))(machines)
+    _before_reset(machines)
+    assert machines.found() == {(WORKER, "foreign-member", "error")}
+
+
+def test_packages_that_stay_are_too_new_after_the_reset_as_well(machines: Machines) -> None:
+    _set(WORKER, "packages kubelet", "1.37.1-1.1")(machines)
+    _before_reset(machines, packages=False)
+    assert machines.found() == {(WORKER, "kubernetes-newer", "error")}
+
+
+def test_ports_may_change_hands_between_the_old_cluster_and_the_new(machines: Machines) -> None:
+    _all(AUTHORITY, _set(CP, "ports 2379", "kube-apiserver"), _set(CP, "ports 10259", "nginx"))(machines)
+    machines.balance(CP)
+    _probe(CP, haproxy="ours", keepalived="ours")(machines)
+    _set(CP, "ports 6443", "haproxy")(machines)
+    _before_reset(machines)
+    (finding,) = machines.judge()
+    assert (finding.name, finding.seen) == ("port-in-use", "TCP port 10259 (for kube-scheduler) is held by nginx")
+
+
+def test_what_the_reset_leaves_is_told_first_where_hosts_differ(machines: Machines) -> None:
+    machines.add_control_plane()
+    _all(AUTHORITY, _member(WORKER, ca_hash="sha256:bb"))(machines)
+    machines.states["worker-9"], machines.specs["worker-9"] = _state(9), _spec(9, control_plane=False)
+    machines.member("worker-9", ca_hash="sha256:cc", server="https://203.0.113.7:6443")
+    _before_reset(machines)
+    told = report(machines.judge(), list(machines.specs))
+    assert "1 must be settled first" in told
+    assert "do:  If nothing on it is needed any more" in told
 
 
 def test_a_limited_run_compares_the_worker_with_the_endpoint(machines: Machines) -> None:

@@ -61,9 +61,40 @@ def test_the_line_for_ansible_is_one_that_can_be_typed(tmp_path: Path, monkeypat
     assert playbooks.command_line("x.yml", []) == f"{here}/ansible-playbook x.yml"
 
 
+def test_ansibles_programs_are_found_where_pip_put_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert playbooks.executables() == Path(sys.executable).parent
+    # As in an execution environment, whose Python is the system's: pip writes to /usr/local/bin.
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "usr/bin/python3"))
+    scripts = tmp_path / "usr/local/bin"
+    scripts.mkdir(parents=True)
+    (scripts / "ansible-playbook").touch(mode=0o755)
+    monkeypatch.setattr("sysconfig.get_path", lambda _name: str(scripts))
+    assert playbooks.executables() == scripts
+    monkeypatch.setattr("sysconfig.get_path", lambda _name: "/nowhere")
+    monkeypatch.setenv("PATH", str(scripts))
+    assert playbooks.executables() == scripts
+
+
 def test_what_a_playbook_asks_for_is_known_before_it_runs(tmp_path: Path) -> None:
     playbook = tmp_path / "ask.yml"
     playbook.write_text("- hosts: all\n  vars_prompt:\n    - {name: really, prompt: Really go on}\n", encoding="utf-8")
     assert playbooks.questions(str(playbook)) == {"really": "Really go on"}
     assert set(playbooks.questions("reset")) == {"reset_confirm"}
     assert playbooks.questions("site") == {}
+    assert set(playbooks.questions("rebuild")) == {"reset_confirm"}, "what an imported playbook asks"
+
+
+def test_a_playbook_of_ones_own_asks_what_those_ask_that_it_imports(tmp_path: Path) -> None:
+    (tmp_path / "own.yml").write_text(
+        "- import_playbook: kubestead.cluster.reset\n- ansible.builtin.import_playbook: more/ask.yml\n"
+        "- import_playbook: '{{ later }}'\n- import_playbook: missing.yml\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/ask.yml").write_text("- hosts: all\n  vars_prompt:\n    - name: really\n", encoding="utf-8")
+    assert set(playbooks.questions(str(tmp_path / "own.yml"))) == {"reset_confirm", "really"}
+
+
+def test_the_phases_of_imported_playbooks_are_planned() -> None:
+    assert playbooks.planned("kubestead.cluster.rebuild") == playbooks.planned("kubestead.cluster.site")
+    assert "preflight" not in playbooks.planned("kubestead.cluster.rebuild", ["--skip-tags", "validate,preflight"])

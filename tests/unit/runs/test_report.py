@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from kubestead.runs import report
@@ -68,3 +70,43 @@ def test_a_run_that_never_began_shows_ansibles_words(tmp_path: Path) -> None:
     first, second = [line for line in printed(target).splitlines() if line.startswith("Ansible")]
     assert (first, second) == ("Ansible stopped before it came to a task:", "Ansible stopped:")
     assert printed(target).count("  | ERROR! Syntax Error while loading YAML.") == 2
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("Task failed: Missing sudo password", "worker-1 wants a password before the user may become root."),
+        ("Task failed: Incorrect sudo password", "-- --become-password-file FILE"),
+        ("Timeout (12s) waiting for privilege escalation prompt:", "wants a password"),
+        ("root@192.0.2.1: Permission denied (publickey).", "worker-1 answers, and does not let this user in."),
+        ("Host key verification failed.", "ssh-keygen -R ADDRESS"),
+        ("ssh: Could not resolve hostname worker-1: Name or service not known", "Set ansible_host in the inventory."),
+        (
+            "The module interpreter '/usr/bin/python3' was not found.",
+            "worker-1 has no Python where Ansible looks for it.",
+        ),
+        ("[Errno 28] No space left on device: '/root/.ansible'", "A disk is full: worker-1's own"),
+    ],
+)
+def test_what_ansible_says_comes_with_what_to_do(said: str, advice: str) -> None:
+    target = console()
+    report.print_failures(target, [failure("worker-1", said, unreachable="publickey" in said)])
+    assert advice in printed(target)
+    assert "did not answer" not in printed(target)
+
+
+def test_preflight_says_itself_what_to_do() -> None:
+    target = console()
+    told = replace(failure("worker-1", "1 finding: Missing sudo password"), phase="preflight")
+    report.print_failures(target, [told])
+    assert printed(target).endswith("  | 1 finding: Missing sudo password\n")
+
+
+@pytest.mark.parametrize(
+    "said", ["Attempting to decrypt but no vault secrets found.", "Decryption failed (no vault secrets)"]
+)
+def test_a_vault_without_its_password_gets_advice(tmp_path: Path, said: str) -> None:
+    target, log = console(), tmp_path / "output.log"
+    log.write_text(f"[ERROR]: {said}\n", encoding="utf-8")
+    report.print_broken(target, log)
+    assert "add: -- --vault-password-file FILE; or name the file in" in printed(target)

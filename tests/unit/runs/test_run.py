@@ -158,9 +158,32 @@ def test_a_stopped_run_ends_ansible_and_says_so(place: Path) -> None:
     process.send_signal(signal.SIGINT)
     rest, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Stopped." in rest
+    assert "Stopped in phase prepare, by Ctrl-C or a signal." in rest
     (record,) = (place / "state" / "kubestead" / "runs").iterdir()
     assert json.loads((record / "run.json").read_text())["rc"] == 130
     assert not (record / "runner").exists()
     processes = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
     assert not [line for line in processes if str(place).encode() in line], "Ansible's workers go on"
+
+
+def test_a_run_that_takes_too_long_is_stopped_at_its_time_limit(place: Path) -> None:
+    result, output = play(place, "- ansible.builtin.command: sleep 600\n", time_limit=4)
+    assert (result.ok, result.rc) == (False, 124)
+    assert "Stopped in phase prepare: its time limit of 4.0 s was over." in output
+    about = json.loads((result.record / "run.json").read_text())
+    assert (about["outcome"], about["rc"], about["reason"]) == ("timed out", 124, result.reason)
+    processes = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not [line for line in processes if str(place).encode() in line], "Ansible goes on"
+
+
+def test_a_run_within_its_time_limit_is_like_any_other(place: Path) -> None:
+    result, _ = play(place, "- ansible.builtin.debug:\n", time_limit=600)
+    assert (result.ok, result.rc, result.reason) == (True, 0, "")
+
+
+def test_the_line_that_is_shown_may_name_other_values(place: Path) -> None:
+    tasks = '- ansible.builtin.debug: {msg: "to {{ path }}"}\n'
+    result, output = play(place, tasks, extra_vars={"path": "/tmp/of-mine"}, shown_vars={"path": "kubeconfig"})
+    assert "  one: to /tmp/of-mine" in output
+    assert '{"path": "kubeconfig"}' in result.command
+    assert "/tmp/of-mine" not in result.command + (result.record / "run.json").read_text()

@@ -128,3 +128,12 @@ def test_the_command(inventory: str, code: int, bad: Path, tmp_path: Path, monke
     assert result.exit_code == code, result.output
     assert "kubestead.cluster.validate -i" in result.output
     assert ("The inventory has 6 mistakes" in result.output) == (code == 1)
+
+
+def test_a_file_that_is_no_yaml_is_named_with_its_line(bad: Path, tmp_path: Path) -> None:
+    (bad / "group_vars/all/cluster.yml").write_text("cluster_name: lab\ncluster_labels:\n  a: 1\n b: 2\n")
+    done = run(bad, tmp_path)
+    assert done.returncode != 0
+    assert "The inventory cannot be read. No host was contacted." in done.stdout + done.stderr
+    assert f"- {bad}/group_vars/all/cluster.yml:4: this is no YAML: " in done.stdout + done.stderr
+    assert not (tmp_path / "connection_plugins/contacted").exists()
