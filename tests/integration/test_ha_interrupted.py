@@ -19,6 +19,8 @@ from .conftest import TOGETHER_INVENTORY, lab
 from .failures.whole import Observer
 from .test_command import document, kubestead
 
+# A whole cluster of their own; test_interrupted kills runs on fewer nodes each time.
+pytestmark = pytest.mark.full
 # Seconds: the member of etcd is a learner, or about to become a voter.
 INTO_THE_JOIN = 5.0
 SECOND, THIRD = "control-plane-2", "control-plane-3"
