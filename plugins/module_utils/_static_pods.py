@@ -125,7 +125,7 @@ class StaticPods:
             return self._complaint_of_etcd()
         if name == "kube-apiserver":
             return "" if self.state.api_healthy() else "its /readyz does not answer with 200"
-        server = Servers().pod(name)
+        server = Servers(self.state.root).pod(name)
         return _complaint_of_health(server.host, server.port) if server else "it has no manifest"
 
     def _complaint_of_etcd(self) -> str:

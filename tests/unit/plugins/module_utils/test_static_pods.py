@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 from ansible_collections.kubestead.cluster.plugins.module_utils import _static_pods
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils._servers import Server
 from ansible_collections.kubestead.cluster.plugins.module_utils._static_pods import NAMES, StaticPods
 from ansible_collections.kubestead.cluster.plugins.modules import static_pod_restart
 
 
 class Node:
     """containerd and the kubelet: a container that is removed comes back as another one, unless it is said to stay away."""
+
+    root = "/nowhere"
 
     def __init__(self, *names: str) -> None:
         self.static_pods = list(names)
@@ -61,6 +64,7 @@ def healthy(monkeypatch: pytest.MonkeyPatch) -> None:
             return {"leader": "7"}
 
     monkeypatch.setattr(_static_pods, "Etcd", Leader)
+    monkeypatch.setattr(_static_pods.Servers, "pod", lambda _self, name: Server(name, "192.0.2.1", 1, None))
     monkeypatch.setattr(_static_pods, "_complaint_of_health", lambda _host, _port: "")
 
 
@@ -135,11 +139,14 @@ def test_etcd_without_a_leader_is_not_healthy(pods: Callable[..., StaticPods], m
     assert pods(Node("etcd")).complaint("etcd") == "NOSPACE"
 
 
-def test_where_a_server_is_asked() -> None:
-    assert [_static_pods._reachable(bound) for bound in ("", "0.0.0.0", "::", "192.0.2.1")] == [
-        *["127.0.0.1"] * 3,
-        "192.0.2.1",
-    ]
+def test_a_server_that_does_not_listen_is_not_healthy(
+    pods: Callable[..., StaticPods], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(_static_pods.Servers, "pod", lambda _self, name: Server(name, "127.0.0.1", 1, None))
+    assert pods(Node()).complaint("kube-scheduler").startswith("https://127.0.0.1:1/healthz: ")
+    monkeypatch.setattr(_static_pods.Servers, "pod", lambda _self, _name: None)
+    assert pods(Node()).complaint("kube-scheduler") == "it has no manifest"
 
 
 def test_the_module_says_in_check_mode_what_it_would_restart(
