@@ -71,7 +71,9 @@ def read(path: str) -> Content:
             whole.update(chunk)
             database.update(chunk[: max(0, size - HASH_SIZE - start)])
         if database.digest() != data[-HASH_SIZE:]:
-            raise KubesteadError(f"{path} is damaged: its content does not have the hash that etcd wrote behind it.")
+            raise KubesteadError(
+                f"{path} was cut short, or is damaged: its content does not have the hash that etcd wrote behind it."
+            )
         try:
             revision, total, authorities = _keys(data)
         except BoltError as error:

@@ -160,8 +160,8 @@ def test_the_newest_are_kept(snapshots: Callable[..., Snapshots]) -> None:
     ("spoil", "said"),
     [
         (lambda pieces: pieces[:-1], "no whole snapshot"),
-        (lambda pieces: [*pieces[:1], *pieces[2:]], "is damaged"),
-        (lambda pieces: [pieces[0][:20000] + b"\0" + pieces[0][20001:], *pieces[1:]], "is damaged"),
+        (lambda pieces: [*pieces[:1], *pieces[2:]], "or is damaged"),
+        (lambda pieces: [pieces[0][:20000] + b"\0" + pieces[0][20001:], *pieces[1:]], "or is damaged"),
         (lambda pieces: [], "no whole snapshot"),
         (lambda pieces: [b"x" * 512, hashlib.sha256(b"x" * 512).digest()], "does not begin as a database"),
     ],
