@@ -139,6 +139,8 @@ class ClusterCleanup:
             self.machine.stop_unit(os.path.basename(timer))
             self.machine.take_file(timer)
             self.machine.take_file(service)
+            if not self.machine.module.check_mode:
+                self.machine.run("systemctl", "daemon-reload", check=False, timeout=60)
 
     def _leave_external_etcd(self) -> None:
         if not self.external_etcd or not self.whole_cluster or self.state.role != "control_plane":

@@ -250,7 +250,7 @@ def wait_for_nodes(kubectl: _Kubectl, names: t.Sequence[str], timeout: float, in
 
     The snapshot holds what they reported before, and says Ready of a node that is long gone.
     """
-    first = _reports(kubectl)
+    first: dict[str, str] = {}
 
     def missing() -> list[str]:
         try:
@@ -258,6 +258,8 @@ def wait_for_nodes(kubectl: _Kubectl, names: t.Sequence[str], timeout: float, in
             seen = _reports(kubectl)
         except KubesteadError as error:
             return [error.message]
+        for name, moment in seen.items():
+            first.setdefault(name, moment)
         return [name for name in names if name not in ready or seen.get(name) in (None, first.get(name))]
 
     wait_for(

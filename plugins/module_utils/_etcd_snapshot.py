@@ -71,7 +71,9 @@ def read(path: str) -> Content:
             whole.update(chunk)
             database.update(chunk[: max(0, size - HASH_SIZE - start)])
         if database.digest() != data[-HASH_SIZE:]:
-            raise KubesteadError(f"{path} is damaged: its content does not have the hash that etcd wrote behind it.")
+            raise KubesteadError(
+                f"{path} was cut short, or is damaged: its content does not have the hash that etcd wrote behind it."
+            )
         try:
             revision, total, authorities = _keys(data)
         except BoltError as error:
@@ -91,6 +93,8 @@ def _keys(data: mmap.mmap) -> tuple[int, int, tuple[str, ...]]:
     # In the order of their revisions, each the name of an entry. Behind that of a deletion stands a t.
     for key, start, size in bolt.items(bucket):
         revision = int.from_bytes(key[:8], "big")
+        if not size:
+            continue  # what a restore puts there to raise the revision
         name = _name(data, start, size)
         (names.discard if key[17:] == b"t" else names.add)(name)
         if name.endswith(_ROOT_CA):

@@ -108,7 +108,7 @@ data_directory:
   returned: O(step=check)
   type: str
 kept:
-  description: The folder with the data that was replaced. Null where there was none.
+  description: The folder with the data that was replaced last. Null where there is none.
   returned: O(step=replace) and O(step=start)
   type: str
 nodes:

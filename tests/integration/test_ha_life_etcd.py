@@ -19,8 +19,11 @@ from .cluster import ROOT, Cluster, Run
 
 NAMESPACE = "life-etcd"
 MEMBER = "/var/lib/etcd/member"
-# What the running cluster makes anew all the time.
-FLEETING = {"events", "events.events.k8s.io", "leases.coordination.k8s.io", "endpoints"}
+# What the running cluster makes anew all the time, or forgets after a while.
+FLEETING = {
+    *("events", "events.events.k8s.io", "leases.coordination.k8s.io", "endpoints", "componentstatuses"),
+    "certificatesigningrequests.certificates.k8s.io",
+}
 # What nobody touches while a test runs, so that even its revision stays.
 STILL = ("configmaps", "secrets", "serviceaccounts", "services", "clusterroles", "rolebindings")
 WORKLOAD = f"""

@@ -316,6 +316,8 @@ class Cluster:
             ready = {"type": "Ready", "status": "True"}
             return [{"metadata": {"name": "worker-1"}, "status": {"conditions": [ready]}}]
         self.looks += 1
+        if self.looks == 1:
+            raise KubesteadError("connection refused")
         moment = "new" if self.looks > self.reports_after else "old"
         return [{"metadata": {"name": "worker-1"}, "spec": {"renewTime": moment}}]
 

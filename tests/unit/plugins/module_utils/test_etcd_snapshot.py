@@ -30,8 +30,8 @@ AUTHORITY = "34748f4b98c90ce155dd1a51c8cc9f66ddb87d890445bd514f3bf1be3569be42"
 MOMENT = datetime.datetime(2026, 11, 21, 12, 30, tzinfo=datetime.UTC)
 
 
-def blobs() -> list[bytes]:
-    lines = gzip.decompress((RECORDED / "etcd_snapshot.jsonl.gz").read_bytes()).splitlines()
+def blobs(name: str = "etcd_snapshot") -> list[bytes]:
+    lines = gzip.decompress((RECORDED / f"{name}.jsonl.gz").read_bytes()).splitlines()
     return [base64.b64decode(json.loads(line)["result"]["blob"]) for line in lines]
 
 
@@ -127,6 +127,14 @@ def test_a_snapshot_tells_what_it_holds_and_whose_it_is(file: Path) -> None:
     assert content.size == file.stat().st_size
 
 
+def test_after_a_restore_an_entry_without_a_name_raises_the_revision(file: Path) -> None:
+    # From the one of three members that was left; two keys were written after the restore.
+    file.write_bytes(b"".join(blobs("etcd_snapshot_restored")))
+    content = read(str(file))
+    assert (content.revision, content.total_keys) == (1795266198141, KEYS + 2)
+    assert content.authorities == (AUTHORITY,)
+
+
 def test_one_that_was_taken_is_roots_alone_and_described_beside(snapshots: Callable[..., Snapshots]) -> None:
     taken = snapshots().take(MOMENT)
     path = Path(taken["file"])
@@ -160,8 +168,8 @@ def test_the_newest_are_kept(snapshots: Callable[..., Snapshots]) -> None:
     ("spoil", "said"),
     [
         (lambda pieces: pieces[:-1], "no whole snapshot"),
-        (lambda pieces: [*pieces[:1], *pieces[2:]], "is damaged"),
-        (lambda pieces: [pieces[0][:20000] + b"\0" + pieces[0][20001:], *pieces[1:]], "is damaged"),
+        (lambda pieces: [*pieces[:1], *pieces[2:]], "or is damaged"),
+        (lambda pieces: [pieces[0][:20000] + b"\0" + pieces[0][20001:], *pieces[1:]], "or is damaged"),
         (lambda pieces: [], "no whole snapshot"),
         (lambda pieces: [b"x" * 512, hashlib.sha256(b"x" * 512).digest()], "does not begin as a database"),
     ],
