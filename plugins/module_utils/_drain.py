@@ -235,10 +235,12 @@ class Drain:
             after = f"{self.name} could not be uncordoned: {error.message}"
         reasons += [self._reason(pod, own) for pod, own in held]
         lines = [f"{self.name} was not empty after {self.params['timeout']} s.", *reasons, after]
-        if self.evicted:
-            lines.append(f"Evicted meanwhile, and started elsewhere: {', '.join(sorted(set(self.evicted.values())))}.")
+        staying = set(map(uid, left)) if not self.trouble else set()
+        gone = sorted({name for key, name in self.evicted.items() if key not in staying})
+        if gone:
+            lines.append(f"Evicted meanwhile: {', '.join(gone)}.")
         blocked = _blocked([(pod, own) for pod, own in held if own and not disruption.is_ending(pod)])
-        return KubesteadError("\n".join(lines), blocked=blocked, evicted=sorted(set(self.evicted.values())))
+        return KubesteadError("\n".join(lines), blocked=blocked, evicted=gone)
 
     def _put_back(self) -> str:
         if not self._was_schedulable():

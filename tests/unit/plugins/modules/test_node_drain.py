@@ -236,7 +236,7 @@ def test_when_the_time_is_over_the_node_is_as_it_was(kubeconfig: str) -> None:
         api.drain()
     assert "default/web-2 is held by the PodDisruptionBudget default/web" in error.value.message
     assert "worker-1 takes pods again" in error.value.message
-    assert "started elsewhere: default/web-1" in error.value.message
+    assert "Evicted meanwhile: default/web-1." in error.value.message
     assert error.value.details["evicted"] == ["default/web-1"]
     assert [blocked["pod"] for blocked in error.value.details["blocked"]] == ["default/web-2"]
     assert not api.node["spec"]["unschedulable"]
@@ -250,6 +250,8 @@ def test_a_node_that_was_cordoned_stays_so_when_the_time_is_over(kubeconfig: str
     with pytest.raises(KubesteadError, match=r"may take until 2026-11-21T09:00:00Z \(600 s\)") as error:
         api.drain()
     assert "worker-1 stays cordoned, as it was" in error.value.message
+    assert "Evicted meanwhile" not in error.value.message
+    assert error.value.details["evicted"] == []
     assert api.node["spec"]["unschedulable"] is True
 
 
