@@ -37,7 +37,7 @@ _IMAGE = re.compile(r"^\s*image:\s*[\"']?([^\s\"']+)", re.MULTILINE)
 _KUBELET = re.compile(r"Kubernetes v(\d+\.\d+\.\d+)")
 _PHASE = re.compile(r"^\[(?:upgrade/)?([a-z][a-z0-9-]*)\] ")
 # kubeadm prints these within a phase, for a part of it.
-_PARTS = frozenset({"upgrade", "versions", "preflight-check", "patches", "kubelet-start", "kubelet", "addons"})
+_PARTS = frozenset({"upgrade", "versions", "patches", "kubelet-start", "kubelet"})
 
 
 class NodeUpgrade:
