@@ -314,8 +314,9 @@ class NodeSettings:
         wait_for(
             self._served,
             lambda served: served == made.der,
-            "the API server to show its new certificate",
+            f"the API server to show the certificate in {PKI}/apiserver.crt, which it takes up by itself",
             _CERTIFICATE_SECONDS,
+            describe=lambda served: "another one." if served else "no answer.",
         )
 
     def _served(self) -> bytes:
