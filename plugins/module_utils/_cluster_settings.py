@@ -65,6 +65,7 @@ class ClusterSettings:
         self.timeout = float(module.params["timeout"])
         self.kubectl = Kubectl(module, ADMIN_CONF)
         self.documents: list[dict[str, t.Any]] = module.params["config"]
+        self.warnings: list[str] = []
 
     def perform(self) -> dict[str, t.Any]:
         """Bring it to the given configuration; gives the module's result."""
@@ -77,6 +78,7 @@ class ClusterSettings:
             with node_lock(self.timeout), secret_directory() as directory:
                 result["restarted"] = self._bring(changed, stored, directory)
             remember(self.kubectl, after)
+        result["warnings"] = self.warnings
         if self.module._diff and changed:
             result["diff"] = {"before": before or {}, "after": after}
         return result
@@ -104,6 +106,8 @@ class ClusterSettings:
         version = settings.uploaded_version(stored["kubeadm-config"]["data"]["ClusterConfiguration"])
         config = write_secret(directory, "kubeadm.yaml", multi_document(settings.with_version(self.documents, version)))
         kubeadm = Kubeadm(self.module)
+        # A field that kubeadm does not know makes no difference anywhere, so this is where it is heard of.
+        self.warnings = kubeadm.validate(config)
         for kind in changed:
             kubeadm.run("init", "phase", *_PHASES[kind], "--config", config, timeout=self.timeout)
         return self._settle_proxy(stored) if settings.PROXY in changed else []

@@ -85,7 +85,6 @@ class NodeSettings:
         self.timeout = float(module.params["timeout"])
         self.state = KubernetesState()
         self.pods = StaticPods(module, self.state)
-        self.warnings: list[str] = []
 
     def perform(self) -> dict[str, t.Any]:
         """Bring the node to its settings; gives the module's result."""
@@ -100,7 +99,6 @@ class NodeSettings:
             "changed": bool(differences),
             "differences": [{"service": one.service, "path": one.path} for one in differences],
             "restarted": restarted,
-            "warnings": self.warnings,
         }
         if self.module._diff:
             result["diff"] = [one.shown() for one in differences]
@@ -314,8 +312,9 @@ class NodeSettings:
         wait_for(
             self._served,
             lambda served: served == made.der,
-            "the API server to show its new certificate",
+            f"the API server to show the certificate in {PKI}/apiserver.crt, which it takes up by itself",
             _CERTIFICATE_SECONDS,
+            describe=lambda served: "another one." if served else "no answer.",
         )
 
     def _served(self) -> bytes:

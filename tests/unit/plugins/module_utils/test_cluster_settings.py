@@ -34,6 +34,8 @@ class Api:
         if words[0] == "init":
             self.uploaded.append(words[3])
             self.proxy = self.proxy_to_be if words[3] == "kube-proxy" else self.proxy
+        elif words[0] == "config":
+            return 0, "", 'W1121 13:24:00.000000 1 strict.go:55] unknown field "maxPodz"\n'
         elif words[0] == "rollout":
             self.rollouts.append(words[1])
             return 0, "".join("Waiting\n" for one in self.rollouts if one == "restart") + "rolled out\n", ""
@@ -92,6 +94,7 @@ def test_only_the_document_that_changed_is_uploaded(perform: Callable[..., dict[
     result = perform(api, documents)
     assert (result["differences"], api.uploaded, api.rollouts) == (["KubeletConfiguration"], ["kubelet"], [])
     assert '"kubernetesVersion": "v1.36.4"' in written[0]
+    assert result["warnings"] == ['unknown field "maxPodz"']
     assert api.record == given(documents)
     assert perform(api, documents)["changed"] is False
 

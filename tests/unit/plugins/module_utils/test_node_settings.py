@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,6 +17,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._node_settings i
     MANIFESTS,
     NodeSettings,
 )
+from ansible_collections.kubestead.cluster.plugins.module_utils._waiter import wait_for
 
 from .test_settings import API_SERVER, CONTROLLER, DOCUMENTS, ETCD
 
@@ -207,3 +209,61 @@ def test_a_machine_that_is_no_member_is_left_alone(node: Node) -> None:
     node.settings.state.stage = "absent"
     node.want("kube-apiserver", "--request-timeout=70s")
     assert node.settings.perform()["changed"] is False
+
+
+class Kubelet:
+    """systemctl and kubectl: after a restart the kubelet reports at the third look, and then the node is Ready at once or never."""
+
+    def __init__(self, ready: bool = True) -> None:
+        self.ready = ready
+        self.looks = 0
+        self.restarted = False
+
+    def answer(self, command: list[str], _data: str | None) -> tuple[int, str, str]:
+        if "restart" in command:
+            self.restarted = True
+        if "lease" in command:
+            self.looks += 1
+            moment = "2099-01-01T00:00:00.000000Z" if self.looks > 2 else "2026-01-01T00:00:00.000000Z"
+            return 0, json.dumps({"kind": "Lease", "spec": {"renewTime": moment}}), ""
+        if "node" in command:
+            condition = {"type": "Ready", "status": "True" if self.ready else "False"}
+            return 0, json.dumps({"kind": "Node", "status": {"conditions": [condition]}}), ""
+        return 0, "", ""
+
+
+@pytest.fixture
+def restart(fake_module: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callable[[Kubelet], None]:
+    def run(kubelet: Kubelet) -> None:
+        clock = iter(range(10_000))
+
+        def quick(*arguments: Any, **options: Any) -> Any:
+            options.update(clock=lambda: float(next(clock)), sleep=lambda _seconds: None)
+            return wait_for(*arguments, **options)
+
+        monkeypatch.setattr(_node_settings, "wait_for", quick)
+        settings = NodeSettings(fake_module(kubelet.answer, config=[], timeout=30))
+        monkeypatch.setattr(settings, "state", State())
+        settings._restart_kubelet()
+
+    return run
+
+
+def test_a_kubelet_is_waited_for_until_it_has_reported_since_its_restart(restart: Callable[[Kubelet], None]) -> None:
+    kubelet = Kubelet()
+    restart(kubelet)
+    assert (kubelet.restarted, kubelet.looks) == (True, 3)
+
+
+def test_a_node_that_does_not_become_ready_is_an_error(restart: Callable[[Kubelet], None]) -> None:
+    with pytest.raises(KubesteadError, match="Last seen: the node is not Ready"):
+        restart(Kubelet(ready=False))
+
+
+def test_without_the_authoritys_key_it_is_said_what_to_sign(
+    node: Node, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(_node_settings, "PKI", str(tmp_path))
+    with pytest.raises(KubesteadError, match="Have your authority sign a certificate with these names") as caught:
+        NodeSettings._renew_certificate(node.settings)
+    assert "api.example.org" in caught.value.message
