@@ -29,6 +29,7 @@ class FakeRuns:
     """Stands in for run_playbook: remembers what was asked for, and answers as it is told."""
 
     rc: int = 0
+    message: str = "No room."
     events: list[dict[str, Any]] = field(default_factory=list)
     data: dict[str, Any] = field(default_factory=dict)
     meanwhile: Callable[[dict[str, Any]], None] = lambda _options: None
@@ -41,7 +42,7 @@ class FakeRuns:
         for event in self.events:
             if options.get("watch"):
                 options["watch"](event)
-        failures = [Failure("worker-1", "join", "Join", "No room.", "/a.yml:1")] if self.rc else []
+        failures = [Failure("worker-1", "join", "Join", self.message, "/a.yml:1")] if self.rc else []
         hosts = {"worker-1": HostStats(ok=3, changed=1)}
         return RunResult(
             self.rc == 0,
