@@ -46,7 +46,8 @@ class ActionModule(ActionBase):
         after = time.time()
         state = (look.get("ansible_facts") or {}).get("kubestead")
         if look.get("failed") or not state:
-            return {"problem": {"finding": "not-examined", "seen": _one_line(_complaint(look))}}
+            complaint = _one_line(_complaint(look))
+            return {"problem": {"finding": connection_problem(complaint) or "not-examined", "seen": complaint}}
         state = {**state, "time": {**state["time"], "window": [before, after]}}
         seen: t.Dict[str, t.Any] = {"ansible_facts": {"kubestead": state}}
         if spec.get("load_balancer") and spec.get("cluster_virtual_ip"):

@@ -95,6 +95,13 @@ KINDS: t.Dict[str, Kind] = {
         "--become-password-file FILE, with kubestead behind two dashes.",
         acceptable=False,
     ),
+    "become-missing": Kind(
+        ERROR,
+        "The user may log in, and the program by which it would become root is not there.",
+        "What is done on a machine is done as root.",
+        "Install sudo there, or log in as root and leave ansible_become out, or name another program in ansible_become_method.",
+        acceptable=False,
+    ),
     "not-examined": Kind(
         ERROR,
         "The machine answered, and the look at it failed.",
@@ -413,6 +420,7 @@ class Finding:
 
 _CONNECTION_PROBLEMS = (
     ("become-password", re.compile(r"(Missing|Incorrect) \S+ password|privilege escalation prompt")),
+    ("become-missing", re.compile(r"\b(sudo|su|doas): (command )?not found")),
     ("host-key", re.compile(r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED")),
     ("login-refused", re.compile(r"Permission denied|Too many authentication failures|Invalid/incorrect (user|pass)")),
 )

@@ -113,7 +113,11 @@ def _reason(result: RunResult) -> str:
         return result.reason
     first = result.failures[0]
     others = f" (and {len(result.failures) - 1} more)" if len(result.failures) > 1 else ""
-    return f"{first.host}, phase {first.phase}, {first.task}: {first.message.splitlines()[0]}{others}"
+    head, *rest = first.message.splitlines()
+    # Validation and preflight give a list, whose first line only counts what is in it.
+    entry = next((line.strip() for line in rest if line.lstrip().startswith(("- ", "error "))), "")
+    told = " ".join(part for part in (head, entry.removeprefix("- ")) if part)
+    return f"{first.host}, phase {first.phase}, {first.task}: {told}{others}"
 
 
 def _write_report(recorded: Run, folder: Path | None, options: RunOptions) -> list[Path]:

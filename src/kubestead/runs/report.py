@@ -81,6 +81,11 @@ _ADVICE = (
         "(`USER ALL=(ALL) NOPASSWD: ALL` in /etc/sudoers.d), or put it into a file and add: -- --become-password-file FILE",
     ),
     (
+        r"\b(sudo|su|doas): (command )?not found|No start of json char found",
+        "{host} gave no answer that could be read. Is the program there by which the user becomes root (sudo)? Log in as root instead, "
+        "without ansible_become, or name another one in ansible_become_method.",
+    ),
+    (
         r"Permission denied|Too many authentication failures|Invalid/incorrect (user|pass)",
         "{host} answers, and does not let this user in. Are ansible_user and ansible_ssh_private_key_file right, and does the machine know "
         "the key (`ssh-copy-id`)?",

@@ -30,6 +30,7 @@ class FakeRuns:
 
     rc: int = 0
     changes: int = 1
+    message: str = "No room."
     events: list[dict[str, Any]] = field(default_factory=list)
     data: dict[str, Any] = field(default_factory=dict)
     meanwhile: Callable[[dict[str, Any]], None] = lambda _options: None
@@ -42,7 +43,7 @@ class FakeRuns:
         for event in self.events:
             if options.get("watch"):
                 options["watch"](event)
-        failures = [Failure("worker-1", "join", "Join", "No room.", "/a.yml:1")] if self.rc else []
+        failures = [Failure("worker-1", "join", "Join", self.message, "/a.yml:1")] if self.rc else []
         hosts = {"worker-1": HostStats(ok=3, changed=self.changes)}
         return RunResult(
             self.rc == 0,

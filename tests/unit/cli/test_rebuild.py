@@ -131,6 +131,29 @@ def test_a_rebuild_that_failed_says_in_what_state_the_cluster_is(
     assert json.loads((told[1] / "document").read_text(encoding="utf-8")) == document
 
 
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (
+            "The inventory has 2 mistakes.\n- cluster.yml:1: a\n- cluster.yml:2: b",
+            "2 mistakes. cluster.yml:1: a The old",
+        ),
+        (
+            "1 finding: 1 must be settled.\n\nworker-1:\n  error    unreachable: No route",
+            "settled. error    unreachable: No",
+        ),
+        ("No room.\nNone at all.", "No room. The old"),
+    ],
+)
+def test_the_reason_names_the_first_entry_of_a_list(
+    cli: CliRunner, recorded: FakeRuns, inventory: Path, last: list[str], message: str, reason: str
+) -> None:
+    last.append("preflight")
+    recorded.rc, recorded.message = 2, message
+    result = cli.invoke(app, ["rebuild", "-i", "prod", "--yes", "--json"])
+    assert reason in json.loads(result.stdout)["reason"]
+
+
 def test_a_rebuild_at_its_time_limit_ends_with_a_code_of_its_own(
     cli: CliRunner, recorded: FakeRuns, inventory: Path, told: tuple[str, Path], last: list[str]
 ) -> None:

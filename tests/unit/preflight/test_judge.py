@@ -311,6 +311,7 @@ TRIGGERS: dict[str, tuple[Callable[[Machines], None], set[tuple[str, str, str]]]
     "a refused login": (_problem("login-refused"), {(WORKER, "login-refused", "error")}),
     "an unknown host key": (_problem("host-key"), {(WORKER, "host-key", "error")}),
     "a password for sudo": (_problem("become-password"), {(WORKER, "become-password", "error")}),
+    "no sudo": (_problem("become-missing"), {(WORKER, "become-missing", "error")}),
     "unreachable": (_problem("unreachable"), {(WORKER, "unreachable", "error")}),
     "not examined": (_problem("not-examined"), {(WORKER, "not-examined", "error")}),
     "another family": (_set(WORKER, "os family", "other"), {(WORKER, "unsupported-os", "error")}),
@@ -619,6 +620,10 @@ def test_finds_nothing_where_nothing_is_wrong(case: str, machines: Machines) -> 
         ("Missing sudo password", "become-password"),
         ("Incorrect sudo password", "become-password"),
         ("Timeout (12s) waiting for privilege escalation prompt: ", "become-password"),
+        (
+            "Module result deserialization failed: No start of json char found /bin/sh: 1: sudo: not found",
+            "become-missing",
+        ),
         ("Failed to connect to the host via ssh: root@192.0.2.1: Permission denied (publickey).", "login-refused"),
         ("Failed to connect to the host via ssh: Host key verification failed.", "host-key"),
         ("Failed to connect to the host via ssh: ssh: connect to host 192.0.2.1 port 22: No route to host", None),

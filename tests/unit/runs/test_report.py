@@ -78,6 +78,7 @@ def test_a_run_that_never_began_shows_ansibles_words(tmp_path: Path) -> None:
         ("Task failed: Missing sudo password", "worker-1 wants a password before the user may become root."),
         ("Task failed: Incorrect sudo password", "-- --become-password-file FILE"),
         ("Timeout (12s) waiting for privilege escalation prompt:", "wants a password"),
+        ("Module result deserialization failed: No start of json char found", "becomes root (sudo)?"),
         ("root@192.0.2.1: Permission denied (publickey).", "worker-1 answers, and does not let this user in."),
         ("Host key verification failed.", "ssh-keygen -R ADDRESS"),
         ("ssh: Could not resolve hostname worker-1: Name or service not known", "Set ansible_host in the inventory."),
