@@ -127,9 +127,9 @@ def test_everything_has_the_new_release(ha_cluster: Cluster, observer: Observer)
     nodes = ha_cluster.kubectl("get", "nodes")["items"]
     assert versions(ha_cluster) == dict.fromkeys(ha_cluster.nodes, WANTED)
     assert [node["metadata"]["name"] for node in nodes if node["spec"].get("unschedulable")] == []
-    pods = ha_cluster.kubectl("get", "pods", "--namespace=kube-system", "--namespace=kube-system")["items"]
+    pods = ha_cluster.kubectl("get", "pods", "--namespace=kube-system")["items"]
     images = {container["image"] for pod in pods for container in pod["spec"]["containers"]}
-    names = (*("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "etcd", "coredns"),)
+    names = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "etcd", "coredns")
     assert {RELEASE["images"][name] for name in names} <= images
     old = set(CATALOGUE["releases"][OLD]["images"].values()) - set(RELEASE["images"].values())
     assert images & old == set()

@@ -31,7 +31,7 @@ def objects(image: str) -> dict[str, Any]:
         "name": NAME,
         "image": image,
         "args": ["netexec", f"--http-port={PORT}", "--udp-port=-1"],
-        "readinessProbe": {"httpGet": {"path": "/healthz", "port": PORT}, "periodSeconds": 1},
+        "readinessProbe": {"httpGet": {"path": "/hostname", "port": PORT}, "periodSeconds": 1},
         "lifecycle": {"preStop": {"sleep": {"seconds": 4}}},
     }
     selector = {"matchLabels": labels}
