@@ -168,7 +168,9 @@ def test_a_backup_is_whole_on_both_sides_and_its_owners_alone(ha_cluster: Cluste
 
 
 def test_a_backup_shows_nothing_of_what_it_holds(backup: Backup) -> None:
-    assert b"open-sesame" not in backup.snapshot.read_bytes(), "Secrets are encrypted in etcd, and so in what is taken of it"
+    assert b"open-sesame" not in backup.snapshot.read_bytes(), (
+        "Secrets are encrypted in etcd, and so in what is taken of it"
+    )
     assert "open-sesame" not in backup.run.output
     assert "PRIVATE KEY" not in backup.run.output
 
