@@ -136,7 +136,11 @@ class NodeSettings:
     def _render(self, documents: list[dict[str, t.Any]]) -> dict[str, str]:
         """What kubeadm would write, by path."""
         with tempfile.TemporaryDirectory(dir=self.module.tmpdir) as directory:
-            config = write_secret(directory, "kubeadm", multi_document(documents))
+            # A worker has the authority without its key, which kubeadm would take for somebody else's. There it looks elsewhere.
+            elsewhere = os.path.join(directory, "pki")
+            pki = str(settings.document(documents, settings.CLUSTER).get("certificatesDir") or PKI)
+            given = documents if self._control_plane else _with_certificates_in(elsewhere, documents)
+            config = write_secret(directory, "kubeadm", multi_document(given))
             kubeadm = Kubeadm(self.module, {"KUBEADM_INIT_DRYRUN_DIR": directory})
             only = ["--skip-phases", ",".join(SKIPPED)] if self._control_plane else []
             phase = ["init"] if self._control_plane else ["init", "phase", "kubelet-start"]
@@ -145,7 +149,10 @@ class NodeSettings:
                 # It says what it does not like in the configuration, and where.
                 kubeadm.validate(config)
                 raise outcome.error("Nothing was changed on this node.")
-            texts = {os.path.basename(path): read_text(path) or "" for path in glob.glob(f"{directory}/*.yaml")}
+            texts = {
+                os.path.basename(path): (read_text(path) or "").replace(elsewhere, pki)
+                for path in glob.glob(f"{directory}/*.yaml")
+            }
         found = {f"{MANIFESTS}/{name}.yaml": texts.get(f"{name}.yaml") for name in NAMES}
         found[KUBELET_CONFIGURATION] = texts.get("config.yaml")
         found[KUBELET_INSTANCE] = texts.get("instance-config.yaml")
@@ -299,10 +306,7 @@ class NodeSettings:
         with secret_directory() as directory:
             for name in ("ca.crt", "ca.key"):
                 shutil.copy(f"{PKI}/{name}", directory)
-            documents = [
-                {**one, "certificatesDir": directory} if one.get("kind") == settings.CLUSTER else one
-                for one in self._documents
-            ]
+            documents = _with_certificates_in(directory, self._documents)
             config = write_secret(directory, "kubeadm.yaml", multi_document(documents))
             Kubeadm(self.module).run("init", "phase", "certs", "apiserver", "--config", config)
             for name in names:
@@ -322,6 +326,13 @@ class NodeSettings:
         with contextlib.suppress(OSError):
             return Certificate(ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate((host, port)))).der
         return b""
+
+
+def _with_certificates_in(directory: str, documents: t.Iterable[settings.Document]) -> list[dict[str, t.Any]]:
+    """The documents, for a kubeadm that is to look for certificates there."""
+    return [
+        {**one, **({"certificatesDir": directory} if one.get("kind") == settings.CLUSTER else {})} for one in documents
+    ]
 
 
 def _complaint(member: Member) -> str:

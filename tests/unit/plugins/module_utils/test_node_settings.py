@@ -267,3 +267,22 @@ def test_without_the_authoritys_key_it_is_said_what_to_sign(
     with pytest.raises(KubesteadError, match="Have your authority sign a certificate with these names") as caught:
         NodeSettings._renew_certificate(node.settings)
     assert "api.example.org" in caught.value.message
+
+
+def test_a_worker_is_not_taken_for_one_with_somebody_elses_authority(
+    fake_module: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Kubeadm refuses to render where there is an authority without its key: it is not let look at the worker's."""
+
+    def kubeadm(command: list[str], _data: str | None) -> tuple[int, str, str]:
+        config = Path(command[command.index("--config") + 1])
+        directory = json.loads(config.read_text().split("---\n")[1])["certificatesDir"]
+        (config.parent / "config.yaml").write_text(f"clientCAFile: {directory}/ca.crt\n")
+        return (0, "", "") if not Path(directory).exists() else (1, "", "invalid or incomplete external CA")
+
+    module = fake_module(kubeadm, config=DOCUMENTS, timeout=30)
+    module.tmpdir = str(tmp_path)
+    settings = NodeSettings(module)
+    monkeypatch.setattr(settings, "state", State())
+    monkeypatch.setattr(State, "role", "worker")
+    assert settings._render(DOCUMENTS) == {KUBELET_CONFIGURATION: "clientCAFile: /etc/kubernetes/pki/ca.crt\n"}
