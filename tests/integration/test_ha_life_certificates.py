@@ -76,6 +76,7 @@ def test_status_tells_monitoring_when_something_expires(ha_cluster: Cluster) -> 
 
 def test_renewing_replaces_all_of_them_while_clients_go_on_writing(ha_cluster: Cluster) -> None:
     observer = Observer(ha_cluster)
+    ha_cluster.wait_for(lambda: observer.defects() == [])
     before = shown(ha_cluster)
     running = {host: containers(ha_cluster, host) for host in ha_cluster.control_planes}
     old = kubeconfig(ha_cluster).read_text()

@@ -22,6 +22,8 @@ from .test_versions import CATALOGUE
 from .workload import Workload
 
 OLD, NEW = "1.36", "1.37"
+# What is refused needs no artefacts.
+WITHOUT_MIRROR = ("-e", "cluster_validate_mirror=false")
 RELEASE = CATALOGUE["releases"][NEW]
 WANTED = f"v{RELEASE['kubernetes']}"
 # Writes of the client; it begins ten in a second, and an upgrade of this cluster takes some minutes.
@@ -34,8 +36,10 @@ INTO_THE_SECOND = 8.0
 @pytest.fixture(scope="module")
 def mirror() -> None:
     """The mirror holds the new release too."""
-    kubestead = Path(sys.executable).with_name("kubestead")
-    subprocess.run([str(kubestead), "mirror", "build", "--kubernetes", NEW], cwd=ROOT, check=True)
+    build = [str(Path(sys.executable).with_name("kubestead")), "mirror", "build", "--kubernetes", NEW]
+    subprocess.run(build, cwd=ROOT, check=True)
+    # What this cluster's inventory turns on.
+    subprocess.run([*build, "--component", "metrics-server"], cwd=ROOT, check=True)
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +58,8 @@ def silent(ha_cluster: Cluster) -> Iterator[str]:
     ha_cluster.wait_for(lambda: versions(ha_cluster)[name] != "v1.99.0" and name in ha_cluster.ready_nodes())
 
 
-def upgrade(cluster: Cluster, version: str) -> Run:
-    return cluster.play("playbooks/upgrade.yml", "-e", f"cluster_kubernetes_version={version}")
+def upgrade(cluster: Cluster, version: str, *arguments: str) -> Run:
+    return cluster.play("playbooks/upgrade.yml", "-e", f"cluster_kubernetes_version={version}", *arguments)
 
 
 def versions(cluster: Cluster) -> dict[str, str]:
@@ -80,7 +84,7 @@ def refused(run: Run, *words: str) -> None:
 
 
 def test_building_does_not_upgrade(ha_cluster: Cluster) -> None:
-    run = ha_cluster.play("site.yml", "-e", f"cluster_kubernetes_version={NEW}")
+    run = ha_cluster.play("site.yml", "-e", f"cluster_kubernetes_version={NEW}", *WITHOUT_MIRROR)
     assert run.code != 0
     assert run.changed == {}
     assert "kubernetes-older" in run.output
@@ -88,18 +92,18 @@ def test_building_does_not_upgrade(ha_cluster: Cluster) -> None:
 
 
 def test_the_way_back_is_refused(ha_cluster: Cluster) -> None:
-    refused(upgrade(ha_cluster, "1.35"), "cannot go back to an older release")
+    refused(upgrade(ha_cluster, "1.35", *WITHOUT_MIRROR), "cannot go back to an older release")
 
 
 def test_kubelets_too_new_are_refused(ha_cluster: Cluster, silent: str) -> None:
     pretend(ha_cluster, silent, nodeInfo={"kubeletVersion": "v1.99.0"})
-    refused(upgrade(ha_cluster, NEW), silent, "newer than every API server")
+    refused(upgrade(ha_cluster, NEW, *WITHOUT_MIRROR), silent, "newer than every API server")
 
 
 def test_a_cluster_that_lacks_something_is_refused(ha_cluster: Cluster, silent: str) -> None:
     condition = {"type": "Ready", "status": "False", "reason": "Test", "message": "made up by a test"}
     pretend(ha_cluster, silent, conditions=[condition])
-    refused(upgrade(ha_cluster, NEW), f"{silent} is not Ready: made up by a test")
+    refused(upgrade(ha_cluster, NEW, *WITHOUT_MIRROR), f"{silent} is not Ready: made up by a test")
 
 
 @pytest.mark.usefixtures("mirror")

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 from ansible_collections.kubestead.cluster.plugins.module_utils import _kubelet_certificates as subject
@@ -157,7 +157,7 @@ def serving(certificate: Path | None) -> Iterator[int]:
         server.settimeout(10)
 
         def answer() -> None:
-            connection, _ = server.accept()
+            connection, _address = server.accept()
             with connection:
                 try:
                     context.wrap_socket(connection, server_side=True).close()
@@ -224,7 +224,7 @@ class Api:
         return 0, json.dumps({"kind": "List", "items": self.requests}), ""
 
 
-Serve = Callable[[Callable[[], str | None]], None]
+Serve = Callable[[Callable[[], Optional[str]]], None]
 
 
 @pytest.fixture

@@ -159,10 +159,10 @@ def test_a_node_that_its_administrator_cordoned_is_told_from_ours(kubeconfig: st
 
 def test_cordon_and_uncordon(kubeconfig: str) -> None:
     api = Api(kubeconfig, pod("web-1"), state="cordoned")
-    assert [api.drain()["changed"] for _ in range(2)] == [True, False]
+    assert [api.drain()["changed"] for _time in range(2)] == [True, False]
     assert CORDONED in api.node["metadata"]["annotations"]
     api.params["state"] = "uncordoned"
-    assert [api.drain()["changed"] for _ in range(2)] == [True, False]
+    assert [api.drain()["changed"] for _time in range(2)] == [True, False]
     assert api.node["metadata"]["annotations"] == {}
     assert len(api.pods) == 1
 
