@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import pytest
 from ansible_collections.kubestead.cluster.plugins.module_utils import _kubelet_certificates as subject
@@ -224,7 +224,7 @@ class Api:
         return 0, json.dumps({"kind": "List", "items": self.requests}), ""
 
 
-Serve = Callable[[Callable[[], Optional[str]]], None]
+Serve = Callable[[Callable[[], Any]], None]
 
 
 @pytest.fixture
