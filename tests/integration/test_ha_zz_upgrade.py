@@ -106,6 +106,8 @@ def test_a_cluster_that_lacks_something_is_refused(ha_cluster: Cluster, silent: 
     refused(upgrade(ha_cluster, NEW, *WITHOUT_MIRROR), f"{silent} is not Ready: made up by a test")
 
 
+# kubeadm takes minutes for each control plane: test_upgrade has a cluster of one with every change.
+@pytest.mark.full
 @pytest.mark.usefixtures("mirror")
 def test_an_upgrade_broken_off_and_run_again_disturbs_nobody(ha_cluster: Cluster, observer: Observer) -> None:
     ha_cluster.wait_for(lambda: observer.defects() == [])
@@ -126,6 +128,7 @@ def test_an_upgrade_broken_off_and_run_again_disturbs_nobody(ha_cluster: Cluster
     assert writer.gap <= LONGEST_GAP, f"failed attempts: {dict(writer.failures)}"
 
 
+@pytest.mark.full
 def test_everything_has_the_new_release(ha_cluster: Cluster, observer: Observer) -> None:
     ha_cluster.wait_for(lambda: observer.defects() == [])
     nodes = ha_cluster.kubectl("get", "nodes")["items"]
@@ -143,6 +146,7 @@ def test_everything_has_the_new_release(ha_cluster: Cluster, observer: Observer)
     assert any(ha_cluster.host(name).check_output(snapshots) for name in ha_cluster.control_planes)
 
 
+@pytest.mark.full
 def test_once_more_changes_nothing(ha_cluster: Cluster) -> None:
     assert upgrade(ha_cluster, NEW).raise_for_failure().changed == {}
     site = ha_cluster.play("site.yml", "-e", f"cluster_kubernetes_version={NEW}")
