@@ -106,7 +106,7 @@ def test_a_cluster_that_lacks_something_is_refused(ha_cluster: Cluster, silent: 
     refused(upgrade(ha_cluster, NEW, *WITHOUT_MIRROR), f"{silent} is not Ready: made up by a test")
 
 
-# kubeadm takes minutes for each control plane: test_upgrade has a cluster of one with every change.
+# kubeadm takes minutes for each control plane: test_zz_upgrade has a cluster of one with every change.
 @pytest.mark.full
 @pytest.mark.usefixtures("mirror")
 def test_an_upgrade_broken_off_and_run_again_disturbs_nobody(ha_cluster: Cluster, observer: Observer) -> None:

@@ -1,4 +1,7 @@
-"""One control plane with its workers goes from minor to minor; test_ha_zz_upgrade has the highly available cluster."""
+"""One control plane with its workers goes from minor to minor; test_ha_zz_upgrade has the highly available cluster.
+
+The last of the tests: it takes down the nodes that the others share.
+"""
 
 from __future__ import annotations
 
