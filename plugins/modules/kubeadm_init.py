@@ -135,8 +135,11 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._node_operation 
     conclude,
     external_etcd,
 )
+from ansible_collections.kubestead.cluster.plugins.module_utils._waiter import WaitTimeoutError, wait_for
 
 DESCRIPTION = "Kubestead's kubeadm init"
+# Seconds.
+PATIENCE = 30.0
 
 
 class Init(NodeOperation):
@@ -232,9 +235,19 @@ class Init(NodeOperation):
             if token.get("description") == DESCRIPTION:
                 self.kubeadm.delete_token(ADMIN_CONF, token["token"].partition(".")[0])
 
+    def _delete_token(self, patience: float) -> bool:
+        """Whether that worked. The way to a new API server, or the virtual address, may be gone for a moment."""
+        token = self.token.partition(".")[0]
+        try:
+            return wait_for(
+                lambda: self.kubeadm.delete_token(ADMIN_CONF, token, check=False), bool, "the token to go", patience, 1
+            )
+        except WaitTimeoutError:
+            return False
+
     def finish(self, succeeded: bool) -> None:
         """Delete the token and remember the configuration. After a failure the API server may be away; the token's short life must do."""
-        deleted = self.kubeadm.delete_token(ADMIN_CONF, self.token.partition(".")[0], check=False)
+        deleted = self._delete_token(PATIENCE if succeeded else 0)
         if succeeded and not deleted:
             self.result["warnings"].append(
                 "The bootstrap token of this init could not be deleted; it expires within 30 minutes."

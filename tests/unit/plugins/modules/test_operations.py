@@ -137,6 +137,16 @@ def test_init_validates_then_runs_marked_then_revokes_its_token(node: Node, init
     assert left_behind(node.root) == []
 
 
+def test_a_token_that_cannot_be_deleted_at_once_is_tried_again(
+    node: Node, init: Callable[..., Init], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([False, True])
+    operation = init()
+    monkeypatch.setattr(operation.kubeadm, "delete_token", lambda *_arguments, **_options: next(answers))
+    assert operation.perform()["warnings"] == []
+    assert next(answers, "asked twice") == "asked twice"
+
+
 def test_what_kubeadm_leaves_open_is_roots_alone(node: Node, init: Callable[..., Init]) -> None:
     node.put("var/lib/kubelet/config.yaml")
     node.put("var/lib/elsewhere/member/wal")
