@@ -70,7 +70,7 @@ class ClusterSettings:
     def perform(self) -> dict[str, t.Any]:
         """Bring it to the given configuration; gives the module's result."""
         stored = self._stored()
-        before = _recorded(stored)
+        before = recorded(stored)
         after = given(self.documents)
         changed = [kind for kind in KINDS if before is None or self._touched(kind, before, after)]
         result: dict[str, t.Any] = {"changed": bool(changed), "differences": changed, "restarted": []}
@@ -126,7 +126,7 @@ class ClusterSettings:
         return ["kube-proxy"] if len(outcome.stdout.splitlines()) > 1 else []
 
 
-def _recorded(stored: t.Mapping[str, t.Any]) -> t.Optional[dict[str, t.Any]]:
+def recorded(stored: t.Mapping[str, t.Any]) -> t.Optional[dict[str, t.Any]]:
     """What was written down before; None where nothing was, or what cannot be read."""
     text = stored["kubeadm-config"]["metadata"].get("annotations", {}).get(RECORD, "")
     try:

@@ -13,6 +13,7 @@ import shutil
 import time
 import typing as t
 
+from ansible_collections.kubestead.cluster.plugins.module_utils._cluster_settings import recorded, remember
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import ADMIN_CONF, Kubeadm, PhaseClock, explain
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import Kubectl
@@ -50,6 +51,7 @@ class NodeUpgrade:
         self.kubeadm = Kubeadm(module)
         self.state = KubernetesState(root)
         self.marker = Marker(self._path(UPGRADE_MARKER), operations=("upgrade",))
+        self.settings: t.Optional[dict[str, t.Any]] = None
         self.result: dict[str, t.Any] = {"changed": False, "operation": "none", "phases": []}
 
     def _path(self, path: str) -> str:
@@ -127,6 +129,8 @@ class NodeUpgrade:
         except WaitTimeoutError as error:
             raise t.cast("KubesteadError", error.last) from error
         objects = t.cast("list[dict[str, t.Any]]", found)
+        if objects:
+            self.settings = recorded({"kubeadm-config": objects[0]})
         return cluster_version(objects[0]) if objects else None
 
     def _check_kubeadm(self) -> None:
@@ -148,6 +152,9 @@ class NodeUpgrade:
             explained.details.update(phases=clock.phases(time.monotonic()))
             raise explained from error
         end = time.monotonic()
+        # kubeadm writes its record of the cluster anew, without what we noted there.
+        if operation == "apply" and self.settings is not None:
+            remember(Kubectl(self.module, self._path(ADMIN_CONF)), self.settings, check=False)
         self._forget_copies()
         self.marker.remove()
         self.result.update(phases=clock.phases(end), seconds=round(end - start, 2))

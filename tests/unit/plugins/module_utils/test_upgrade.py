@@ -45,7 +45,14 @@ def image(part: str, version: str) -> str:
 
 def record(version: str = OLD) -> dict[str, Any]:
     text = f"apiServer: {{}}\nkind: ClusterConfiguration\nkubernetesVersion: v{version}\nnetworking: {{}}\n"
-    return {"kind": "ConfigMap", "data": {"ClusterConfiguration": text}}
+    return {
+        "metadata": {
+            "name": "kubeadm-config",
+            "annotations": {"kubestead.io/settings": '{"KubeletConfiguration": {}}'},
+        },
+        "kind": "ConfigMap",
+        "data": {"ClusterConfiguration": text},
+    }
 
 
 def cluster(

@@ -149,6 +149,7 @@ class Machine:
         self.kubeadm = KUBEADM
         self.exit_code = 0
         self.upgrades: list[list[str]] = []
+        self.notes: list[str] = []
         self.marked = False
         self.params: dict[str, Any] = {
             "version": NEW,
@@ -182,6 +183,9 @@ class Machine:
                 return self.exit_code, "", "error: etcd cluster is not healthy" if self.exit_code else ""
             case ["kubelet", _]:
                 return 0, f"Kubernetes v{self.kubelet}\n", ""
+            case ["kubectl", "annotate"]:
+                self.notes += [word for word in command if word.startswith("kubestead.io/settings=")]
+                return 0, "", ""
             case ["kubectl", _]:
                 return 0, json.dumps(record(self.recorded)), ""
         return 0, "", ""
@@ -235,6 +239,7 @@ def test_the_first_control_plane_applies(machine: Make) -> None:
     assert node.upgrades == [["apply", f"v{NEW}", "--yes", *patches, *ignored]]
     assert node.marked
     assert not node.marker.exists()
+    assert node.notes == ['kubestead.io/settings={"KubeletConfiguration":{}}'], "kubeadm's new record has it no more"
 
 
 def test_a_further_control_plane_follows(machine: Make) -> None:
