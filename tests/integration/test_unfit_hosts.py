@@ -96,7 +96,7 @@ def operator(cluster: Cluster) -> Iterator[str]:
     node.check_output("echo 'anna ALL=(ALL) ALL' >/etc/sudoers.d/anna")
     yield "of-the-day"
     node.check_output("rm -f /etc/sudoers.d/anna; pkill -u anna; userdel --remove anna 2>&1; true")
-    node.check_output("DEBIAN_FRONTEND=noninteractive apt-get purge -y -qq sudo")
+    node.check_output("DEBIAN_FRONTEND=noninteractive SUDO_FORCE_REMOVE=yes apt-get purge -y -qq sudo")
 
 
 def test_sudo_that_asks_for_a_password(
