@@ -18,6 +18,7 @@ import ssl
 import typing as t
 
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils._tls import trusting, unverified
 
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
 _AUTHORITY_DATA = re.compile(r"^\s*certificate-authority-data:\s*(\S+)", re.MULTILINE)
@@ -236,15 +237,11 @@ def authorities_of_server(server: str, timeout: float) -> str:
         )
     host = host.strip("[]")
     # Whom to trust is just what is being asked, so this first question is put without verification.
-    stranger = ssl.create_default_context()
-    stranger.check_hostname = False
-    stranger.verify_mode = ssl.CERT_NONE
-    answer = _get(host, int(port), "/api/v1/namespaces/kube-public/configmaps/cluster-info", stranger, timeout)
+    answer = _get(host, int(port), "/api/v1/namespaces/kube-public/configmaps/cluster-info", unverified(), timeout)
     pem = authority_of_cluster_info(answer, server)
     try:
-        acquainted = ssl.create_default_context(cadata=pem)
+        acquainted = trusting(cadata=pem)
         acquainted.check_hostname = False
-        acquainted.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
         _get(host, int(port), "/version", acquainted, timeout)
     except ssl.SSLError as error:
         raise KubesteadError(

@@ -13,13 +13,13 @@ import glob
 import os
 import re
 import socket
-import ssl
 import typing as t
 
 from ansible_collections.kubestead.cluster.plugins.module_utils._certificate import Certificate, certificates
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubernetes_state import read_text
 from ansible_collections.kubestead.cluster.plugins.module_utils._servers import Server, Servers
+from ansible_collections.kubestead.cluster.plugins.module_utils._tls import unverified
 
 FOLDER = "/etc/kubernetes"
 # What `kubeadm certs renew` calls those that it makes, by their files below FOLDER.
@@ -137,8 +137,8 @@ class NodeCertificates:
 
 def shown_certificate(host: str, port: int, timeout: float = _TIMEOUT) -> Certificate:
     """The certificate that a server shows whoever connects. Nothing is told to it, so it is not verified."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    with socket.create_connection((host, port), timeout=timeout) as plain, context.wrap_socket(plain) as connection:
+    with (
+        socket.create_connection((host, port), timeout=timeout) as plain,
+        unverified().wrap_socket(plain) as connection,
+    ):
         return Certificate(connection.getpeercert(binary_form=True) or b"")

@@ -15,6 +15,7 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils._tls import trusting
 
 PKI = "/etc/kubernetes/pki/etcd"
 CLIENT_PORT = 2379
@@ -140,8 +141,7 @@ class Etcd:
 
     def _tls(self) -> ssl.SSLContext:
         authority, certificate, key = self.files
-        context = ssl.create_default_context(cafile=authority)
-        context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
+        context = trusting(authority)
         context.load_cert_chain(certificate, key)
         return context
 

@@ -82,6 +82,26 @@ def multi_document(documents: t.Iterable[t.Mapping[str, t.Any]]) -> str:
     return "---\n".join(json.dumps(document, indent=1, sort_keys=True) + "\n" for document in documents)
 
 
+# What the modules that run init, join and upgrade take for kubeadm's flags; documented in the fragment options.kubeadm_flags.
+FLAG_OPTIONS: dict[str, dict[str, t.Any]] = {
+    "patches_directory": {"type": "path"},
+    "ignore_preflight_errors": {"type": "list", "elements": "str", "default": []},
+    "skip_phases": {"type": "list", "elements": "str", "default": []},
+}
+
+
+def list_flags(params: t.Mapping[str, t.Any]) -> list[str]:
+    """Kubeadm's flags for the options that are lists."""
+    arguments = []
+    for flag, values in (
+        ("--ignore-preflight-errors", params["ignore_preflight_errors"]),
+        ("--skip-phases", params["skip_phases"]),
+    ):
+        if values:
+            arguments += [flag, ",".join(values)]
+    return arguments
+
+
 class PhaseClock:
     """Turns the lines that kubeadm prints, `[certs] Generating …`, and their moments into the time of each phase."""
 

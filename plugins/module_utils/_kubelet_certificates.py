@@ -18,6 +18,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._certificate_req
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils._objects import Object
+from ansible_collections.kubestead.cluster.plugins.module_utils._tls import trusting
 from ansible_collections.kubestead.cluster.plugins.module_utils._waiter import WaitTimeoutError, wait_for
 
 if t.TYPE_CHECKING:
@@ -82,8 +83,7 @@ def objections(request: Object, node: Node) -> list[str]:
 def served(node: Node, port: int, authority: str) -> t.Optional[str]:
     """What is wrong with the certificate that a kubelet serves now; None where the cluster's authority signed it for this node."""
     address = min(node.addresses)
-    context = ssl.create_default_context(cafile=authority)
-    context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
+    context = trusting(authority)
     try:
         with socket.create_connection((address, port), ANSWER_TIMEOUT) as connection:
             context.wrap_socket(connection, server_hostname=address).close()

@@ -12,9 +12,10 @@ import re
 import typing as t
 
 from ansible_collections.kubestead.cluster.plugins.module_utils._certificates_state import NodeCertificates
-from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError, Tool
+from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubernetes_state import read_text
 from ansible_collections.kubestead.cluster.plugins.module_utils._lock import node_lock
+from ansible_collections.kubestead.cluster.plugins.module_utils._tools import Systemctl
 from ansible_collections.kubestead.cluster.plugins.module_utils._waiter import WaitTimeoutError, wait_for
 
 if t.TYPE_CHECKING:
@@ -23,13 +24,6 @@ if t.TYPE_CHECKING:
 OWN = "/var/lib/kubelet/pki/kubelet.crt"
 LOCK_SECONDS = 300
 _SIGNED_BY_THE_CLUSTER = re.compile(r"^serverTLSBootstrap:\s*true\s*$", re.MULTILINE)
-
-
-class _Systemctl(Tool):
-    """systemd's tool."""
-
-    name = "systemctl"
-    package = "systemd"
 
 
 class KubeletRenewal:
@@ -70,7 +64,7 @@ class KubeletRenewal:
         for path in (OWN, OWN[: -len("crt")] + "key"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path(path))
-        _Systemctl(self.module).run(
+        Systemctl(self.module).run(
             "restart", "kubelet", timeout=120, advice="See `journalctl -u kubelet` on this node."
         )
         try:

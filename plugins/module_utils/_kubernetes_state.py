@@ -20,6 +20,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._certificate imp
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils._lock import LOCK_PATH, MARKER_PATH, Marker, is_locked
 from ansible_collections.kubestead.cluster.plugins.module_utils._settings import built_with
+from ansible_collections.kubestead.cluster.plugins.module_utils._tls import trusting
 
 RESET_COMMAND = "kubeadm reset --force"
 # Where manifests wait while their pods are stopped; beside their folder, so that each moves in one step.
@@ -221,11 +222,9 @@ class KubernetesState:
                 connection.close()
 
     def _tls(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self._path("/etc/kubernetes/pki/ca.crt"))
+        context = trusting(self._path("/etc/kubernetes/pki/ca.crt"))
         # The certificate names the node's address and the service, not the loopback that we ask.
         context.check_hostname = False
-        # Since 3.13 Python refuses authorities without a key identifier, which users may bring.
-        context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
         pair = [self._path(f"/etc/kubernetes/pki/apiserver-kubelet-client.{kind}") for kind in ("crt", "key")]
         if all(os.path.exists(path) for path in pair):
             context.load_cert_chain(*pair)

@@ -18,6 +18,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import 
     Kubeadm,
     PhaseClock,
     explain,
+    list_flags,
     multi_document,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import Kubectl
@@ -161,14 +162,7 @@ class NodeOperation:
 
     def arguments(self, config: str) -> list[str]:
         """The arguments of kubeadm."""
-        arguments = [self.operation, "--config", config]
-        for option, values in (
-            ("--ignore-preflight-errors", self.module.params["ignore_preflight_errors"]),
-            ("--skip-phases", self.module.params["skip_phases"]),
-        ):
-            if values:
-                arguments += [option, ",".join(values)]
-        return arguments
+        return [self.operation, "--config", config, *list_flags(self.module.params)]
 
     def recovery(self) -> str:
         """How to get on after a failure."""

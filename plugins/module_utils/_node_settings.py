@@ -18,7 +18,7 @@ import typing as t
 
 from ansible_collections.kubestead.cluster.plugins.module_utils import _settings as settings
 from ansible_collections.kubestead.cluster.plugins.module_utils._certificate import Certificate, certificates
-from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError, Tool
+from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils._etcd import Etcd, Member
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import (
     Kubeadm,
@@ -30,6 +30,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._kubernetes_stat
 from ansible_collections.kubestead.cluster.plugins.module_utils._lock import node_lock, secret_directory, write_secret
 from ansible_collections.kubestead.cluster.plugins.module_utils._objects import is_ready
 from ansible_collections.kubestead.cluster.plugins.module_utils._static_pods import MANIFESTS, NAMES, StaticPods
+from ansible_collections.kubestead.cluster.plugins.module_utils._tools import Systemctl
 from ansible_collections.kubestead.cluster.plugins.module_utils._waiter import WaitTimeoutError, wait_for
 
 if t.TYPE_CHECKING:
@@ -68,13 +69,6 @@ class Difference(t.NamedTuple):
             "before": settings.without_credentials(self.before),
             "after": settings.without_credentials(self.after),
         }
-
-
-class _Systemctl(Tool):
-    """The service manager."""
-
-    name = "systemctl"
-    package = "systemd"
 
 
 class NodeSettings:
@@ -253,7 +247,7 @@ class NodeSettings:
     def _restart_kubelet(self) -> None:
         """Restart the kubelet and wait until it has reported to the API server and the node is Ready."""
         begun = datetime.datetime.now(datetime.timezone.utc)
-        _Systemctl(self.module).run("restart", "kubelet.service", check=False, timeout=120)
+        Systemctl(self.module).run("restart", "kubelet.service", check=False, timeout=120)
         kubectl = Kubectl(self.module, KUBELET_CONF)
         name = str(self.state.node_name)
 

@@ -15,7 +15,13 @@ import typing as t
 
 from ansible_collections.kubestead.cluster.plugins.module_utils._cluster_settings import recorded, remember
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
-from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import ADMIN_CONF, Kubeadm, PhaseClock, explain
+from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import (
+    ADMIN_CONF,
+    Kubeadm,
+    PhaseClock,
+    explain,
+    list_flags,
+)
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubernetes_state import KubernetesState, read_text
 from ansible_collections.kubestead.cluster.plugins.module_utils._lock import MARKER_PATH, Marker, node_lock
@@ -163,13 +169,7 @@ class NodeUpgrade:
         arguments = ["upgrade", operation, *([f"v{self.target}", "--yes"] if operation == "apply" else [])]
         if self.module.params["patches_directory"]:
             arguments += ["--patches", self.module.params["patches_directory"]]
-        for option, values in (
-            ("--ignore-preflight-errors", self.module.params["ignore_preflight_errors"]),
-            ("--skip-phases", self.module.params["skip_phases"]),
-        ):
-            if values:
-                arguments += [option, ",".join(values)]
-        return arguments
+        return [*arguments, *list_flags(self.module.params)]
 
     def _recovery(self) -> str:
         part = "Its kubelet and its pods run on."

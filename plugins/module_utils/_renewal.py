@@ -266,8 +266,8 @@ class Renewal:
         """A control plane that is ill for another reason is not restarted into the unknown."""
         if any(item["days"] < 0 for item in managed):
             return
-        complaints = [f"{name}: {complaint}" for name in self.pods.names for complaint in [self.pods.complaint(name)]]
-        complaints = [complaint for complaint in complaints if not complaint.endswith(": ")]
+        found = {name: self.pods.complaint(name) for name in self.pods.names}
+        complaints = [f"{name}: {complaint}" for name, complaint in found.items() if complaint]
         if complaints:
             raise KubesteadError(
                 "This control plane is not healthy, and not because a certificate has expired. Nothing was changed.\n"

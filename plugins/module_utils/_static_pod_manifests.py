@@ -9,28 +9,15 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError, Tool
+from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubernetes_state import STOPPED_MANIFESTS, read_text
+from ansible_collections.kubestead.cluster.plugins.module_utils._tools import Crictl, Systemctl
 from ansible_collections.kubestead.cluster.plugins.module_utils._waiter import WaitTimeoutError, wait_for
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 MANIFESTS = "/etc/kubernetes/manifests"
-
-
-class Crictl(Tool):
-    """crictl, which speaks to the container runtime."""
-
-    name = "crictl"
-    package = "cri-tools"
-
-
-class Systemctl(Tool):
-    """systemctl."""
-
-    name = "systemctl"
-    package = "systemd"
 
 
 class StaticPodManifests:

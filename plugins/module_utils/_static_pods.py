@@ -7,15 +7,16 @@
 from __future__ import annotations
 
 import http.client
-import ssl
 import time
 import typing as t
 
-from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError, Tool
+from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils._etcd import Etcd
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import static_pod_trouble
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubernetes_state import KubernetesState
 from ansible_collections.kubestead.cluster.plugins.module_utils._servers import Servers
+from ansible_collections.kubestead.cluster.plugins.module_utils._tls import unverified
+from ansible_collections.kubestead.cluster.plugins.module_utils._tools import Crictl
 from ansible_collections.kubestead.cluster.plugins.module_utils._waiter import WaitTimeoutError, wait_for
 
 if t.TYPE_CHECKING:
@@ -30,18 +31,11 @@ _GRACE = {"kube-apiserver": 10}
 _DEFAULT_GRACE = 30
 
 
-class _Crictl(Tool):
-    """The container runtime's tool."""
-
-    name = "crictl"
-    package = "cri-tools"
-
-
 class StaticPods:
     """The static pods that kubeadm made on this node."""
 
     def __init__(self, module: AnsibleModule, state: t.Optional[KubernetesState] = None) -> None:
-        self.crictl = _Crictl(module)
+        self.crictl = Crictl(module)
         self.state = state or KubernetesState()
 
     @property
@@ -157,10 +151,7 @@ class StaticPods:
 
 def _complaint_of_health(host: str, port: int) -> str:
     # A certificate that it signed itself, on the node's own loopback address: nothing is told to it.
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    connection = http.client.HTTPSConnection(host, port, timeout=2, context=context)
+    connection = http.client.HTTPSConnection(host, port, timeout=2, context=unverified())
     try:
         connection.request("GET", "/healthz")
         status = connection.getresponse().status

@@ -57,57 +57,10 @@ disarmed:
   type: list
   elements: str
 members:
-  description: The members, sorted by name.
+  description: The members, each as RV(kubestead.cluster.etcd_members#module:members) has it.
   returned: success
   type: list
   elements: dict
-  contains:
-    name:
-      description: Name of the member, empty until it has started for the first time.
-      type: str
-      returned: always
-    id:
-      description: Its number, in hexadecimal digits as etcdctl writes it.
-      type: str
-      returned: always
-    addresses:
-      description: Where the other members reach it.
-      type: list
-      elements: str
-      returned: always
-    learner:
-      description: Whether it has no vote yet.
-      type: bool
-      returned: always
-    leader:
-      description: Whether it leads.
-      type: bool
-      returned: always
-    version:
-      description: Its version of etcd.
-      type: str
-      returned: always
-    size:
-      description: Bytes that its database has on the disk.
-      type: int
-      returned: always
-    in_use:
-      description: Bytes of those that hold data. The rest is what defragmentation gives back.
-      type: int
-      returned: always
-    quota:
-      description: Bytes that its database may have.
-      type: int
-      returned: always
-    alarms:
-      description: Alarms that it has raised, such as V(NOSPACE), with which etcd takes no writes.
-      type: list
-      elements: str
-      returned: always
-    error:
-      description: Why it is not well. Empty where it is.
-      type: str
-      returned: always
 """
 
 import typing as t

@@ -24,6 +24,7 @@ description:
 extends_documentation_fragment:
   - kubestead.cluster.attributes
   - kubestead.cluster.attributes.action_group_kubeadm
+  - kubestead.cluster.options.kubeadm_flags
 attributes:
   check_mode:
     support: full
@@ -41,19 +42,6 @@ options:
     type: list
     elements: dict
     required: true
-  patches_directory:
-    description: Directory on the node with patches that kubeadm lays over what it writes.
-    type: path
-  ignore_preflight_errors:
-    description: Names of kubeadm's preflight checks whose errors count as warnings.
-    type: list
-    elements: str
-    default: []
-  skip_phases:
-    description: Phases that kubeadm leaves out, as C(addon/kube-proxy).
-    type: list
-    elements: str
-    default: []
   timeout:
     description: Seconds that kubeadm may take, and that another run on the same node is waited for.
     type: int
@@ -126,6 +114,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._etcd import Ext
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import (
     ADMIN_CONF,
     API_VERSION,
+    FLAG_OPTIONS,
     merged,
     new_token,
 )
@@ -264,9 +253,7 @@ def main() -> t.NoReturn:
     module = AnsibleModule(
         argument_spec={
             "config": {"type": "list", "elements": "dict", "required": True},
-            "patches_directory": {"type": "path"},
-            "ignore_preflight_errors": {"type": "list", "elements": "str", "default": []},
-            "skip_phases": {"type": "list", "elements": "str", "default": []},
+            **FLAG_OPTIONS,
             "timeout": {"type": "int", "default": 600},
         },
         supports_check_mode=True,

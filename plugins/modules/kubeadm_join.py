@@ -22,6 +22,7 @@ description:
 extends_documentation_fragment:
   - kubestead.cluster.attributes
   - kubestead.cluster.attributes.action_group_kubeadm
+  - kubestead.cluster.options.kubeadm_flags
 attributes:
   check_mode:
     support: full
@@ -60,20 +61,6 @@ options:
     description: More for the JoinConfiguration, version v1beta4. C(apiVersion) and C(kind) may be left out, and secrets must be.
     type: dict
     default: {}
-  patches_directory:
-    description:
-      - Directory on the node with patches that kubeadm lays over what it writes, for example those of the kubelet's configuration.
-    type: path
-  ignore_preflight_errors:
-    description: Names of kubeadm's preflight checks whose errors count as warnings.
-    type: list
-    elements: str
-    default: []
-  skip_phases:
-    description: Phases that kubeadm leaves out.
-    type: list
-    elements: str
-    default: []
   timeout:
     description: Seconds that kubeadm may take, and that another run on the same node is waited for.
     type: int
@@ -156,20 +143,20 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError, Tool
-from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import ADMIN_CONF, API_VERSION, TOKEN, merged
+from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import (
+    ADMIN_CONF,
+    API_VERSION,
+    FLAG_OPTIONS,
+    TOKEN,
+    merged,
+)
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils._node_operation import NodeOperation, conclude
+from ansible_collections.kubestead.cluster.plugins.module_utils._tools import Systemctl
 
 # Stands for the token where it is only predicted what would be done.
 PLACEHOLDER = "abcdef.0123456789abcdef"
-
-
-class Systemctl(Tool):
-    """The service manager."""
-
-    name = "systemctl"
-    package = "systemd"
 
 
 class Join(NodeOperation):
@@ -262,9 +249,7 @@ def main() -> t.NoReturn:
             "certificate_key": {"type": "str", "no_log": True},
             "node_name": {"type": "str"},
             "config": {"type": "dict", "default": {}},
-            "patches_directory": {"type": "path"},
-            "ignore_preflight_errors": {"type": "list", "elements": "str", "default": []},
-            "skip_phases": {"type": "list", "elements": "str", "default": []},
+            **FLAG_OPTIONS,
             "timeout": {"type": "int", "default": 600},
         },
         supports_check_mode=True,

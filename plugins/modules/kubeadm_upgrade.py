@@ -23,6 +23,7 @@ description:
 extends_documentation_fragment:
   - kubestead.cluster.attributes
   - kubestead.cluster.attributes.action_group_kubeadm
+  - kubestead.cluster.options.kubeadm_flags
 attributes:
   check_mode:
     support: full
@@ -35,19 +36,6 @@ options:
     description: The release, as V(1.37.1).
     type: str
     required: true
-  patches_directory:
-    description: Directory on the node with patches that kubeadm lays over what it writes.
-    type: path
-  ignore_preflight_errors:
-    description: Names of kubeadm's preflight checks whose errors count as warnings.
-    type: list
-    elements: str
-    default: []
-  skip_phases:
-    description: Phases that kubeadm leaves out, as C(addon/kube-proxy).
-    type: list
-    elements: str
-    default: []
   timeout:
     description: Seconds that kubeadm may take, and that another run on the same node is waited for.
     type: int
@@ -103,6 +91,7 @@ pod_logs:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import FLAG_OPTIONS
 from ansible_collections.kubestead.cluster.plugins.module_utils._node_operation import conclude
 from ansible_collections.kubestead.cluster.plugins.module_utils._node_upgrade import NodeUpgrade
 
@@ -112,9 +101,7 @@ def main() -> t.NoReturn:
     module = AnsibleModule(
         argument_spec={
             "version": {"type": "str", "required": True},
-            "patches_directory": {"type": "path"},
-            "ignore_preflight_errors": {"type": "list", "elements": "str", "default": []},
-            "skip_phases": {"type": "list", "elements": "str", "default": []},
+            **FLAG_OPTIONS,
             "timeout": {"type": "int", "default": 900},
         },
         supports_check_mode=True,
