@@ -237,11 +237,11 @@ class NodeSettings:
                 )
 
     def _change_kubelet(self, one: Difference) -> None:
-        _write(one.path, one.after, 0o644)
+        _write(one.path, one.after, 0o600)
         try:
             self._restart_kubelet()
         except KubesteadError as error:
-            _write(one.path, one.before, 0o644)
+            _write(one.path, one.before, 0o600)
             raise self._taken_back(one, error, self._restart_kubelet) from error
 
     def _restart_kubelet(self) -> None:
@@ -352,6 +352,7 @@ def _write(path: str, content: str, mode: int) -> None:
     descriptor, staged = tempfile.mkstemp(prefix=".kubestead-", dir=os.path.dirname(path))
     with open(descriptor, "w", encoding="utf-8", errors="surrogateescape") as handle:
         handle.write(content)
+        handle.flush()
         os.fchmod(handle.fileno(), mode)
         os.fsync(handle.fileno())
     os.replace(staged, path)

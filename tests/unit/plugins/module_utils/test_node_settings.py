@@ -59,6 +59,7 @@ class Node:
         self.wanted = dict(PRESENT)
         self.names = set(_node_settings.settings.names_of_certificate(DOCUMENTS, "control-plane-1"))
         self.done: list[str] = []
+        self.modes: set[int] = set()
         self.members = ["control-plane-1", "control-plane-2"]
         self.silent: set[str] = set()
         node = self
@@ -76,7 +77,7 @@ class Node:
                 return {}
 
         monkeypatch.setattr(_node_settings, "read_text", self.files.get)
-        monkeypatch.setattr(_node_settings, "_write", lambda path, text, _mode: self.files.update({path: text}))
+        monkeypatch.setattr(_node_settings, "_write", self._write)
         monkeypatch.setattr(_node_settings, "node_lock", lambda _timeout: nullcontext(3))
         monkeypatch.setattr(_node_settings, "Etcd", Etcd)
         self.settings = NodeSettings(module)
@@ -89,6 +90,10 @@ class Node:
             "_certificate_differences": self.certificate,
         }.items():
             monkeypatch.setattr(self.settings, name, value)
+
+    def _write(self, path: str, text: str, mode: int) -> None:
+        self.files[path] = text
+        self.modes.add(mode)
 
     def certificate(self, documents: list[dict[str, Any]]) -> list[Any]:
         wanted = _node_settings.settings.names_of_certificate(documents, "control-plane-1")
@@ -138,6 +143,7 @@ def test_only_what_differs_is_restarted_and_etcd_comes_first(node: Node) -> None
     assert node.done == ["etcd", "kube-apiserver", "certificate", "kubelet"]
     assert node.files == node.wanted
     assert node.settings.perform()["restarted"] == []
+    assert node.modes == {0o600}, "the kubelet's configuration is root's alone too"
 
 
 def test_check_mode_tells_and_touches_nothing(node: Node, module: Any) -> None:
