@@ -18,20 +18,28 @@ import ssl
 import typing as t
 
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils._der import (
+    ADDRESS,
+    ALTERNATIVE_NAMES,
+    COMMON_NAME,
+    Element,
+    attributes,
+    element,
+    elements,
+    extensions,
+)
 from ansible_collections.kubestead.cluster.plugins.module_utils._tls import trusting, unverified
 
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
 _AUTHORITY_DATA = re.compile(r"^\s*certificate-authority-data:\s*(\S+)", re.MULTILINE)
-_COMMON_NAME = b"\x55\x04\x03"
 _ATTRIBUTES = {
-    _COMMON_NAME: "CN",
+    COMMON_NAME: "CN",
     b"\x55\x04\x06": "C",
     b"\x55\x04\x07": "L",
     b"\x55\x04\x08": "ST",
     b"\x55\x04\x0a": "O",
     b"\x55\x04\x0b": "OU",
 }
-_ALTERNATIVE_NAMES = b"\x55\x1d\x11"
 _BASIC_CONSTRAINTS = b"\x55\x1d\x13"
 _EXTENDED_KEY_USAGE = b"\x55\x1d\x25"
 _SERVER_AUTHENTICATION = b"\x2b\x06\x01\x05\x05\x07\x03\x01"
@@ -39,79 +47,34 @@ _SEQUENCE = 0x30
 _VERSION = 0xA0
 _EXTENSIONS = 0xA3
 _BOOLEAN = 0x01
-_ADDRESS = 0x87
 # Alternative names that are text: mail addresses, names of hosts, URIs.
 _TEXTS = (0x81, 0x82, 0x86)
-_OBJECT_IDENTIFIER = 0x06
 _UTC_TIME = 0x17
 
 
-class _Element(t.NamedTuple):
-    """A DER element: its tag, where its content begins and ends, and its whole encoding."""
-
-    tag: int
-    content: bytes
-    encoded: bytes
-
-
-def _elements(data: bytes) -> list[_Element]:
-    """The DER elements that follow one another in the data."""
-    found = []
-    position = 0
-    while position < len(data):
-        element = _element(data, position)
-        found.append(element)
-        position += len(element.encoded)
-    return found
-
-
-def _element(data: bytes, start: int) -> _Element:
-    try:
-        tag, first = data[start], data[start + 1]
-        head = start + 2
-        length = first
-        if first & 0x80:
-            size = first & 0x7F
-            if not 1 <= size <= 4:
-                raise ValueError(f"length of {size} bytes")
-            length = int.from_bytes(data[head : head + size], "big")
-            head += size
-    except IndexError as error:
-        raise ValueError("data ends in the middle of an element") from error
-    if head + length > len(data):
-        raise ValueError("data ends in the middle of an element")
-    return _Element(tag, data[head : head + length], data[start : head + length])
-
-
-def _extensions(fields: t.Sequence[_Element]) -> dict[bytes, bytes]:
+def _extensions(fields: t.Sequence[Element]) -> dict[bytes, bytes]:
     """The value of each extension by its identifier, from what follows the public key."""
-    found = {}
+    found: dict[bytes, bytes] = {}
     for field in fields:
-        for extension in _elements(_element(field.content, 0).content) if field.tag == _EXTENSIONS else ():
-            parts = _elements(extension.content)
-            found[parts[0].content] = parts[-1].content
+        if field.tag == _EXTENSIONS:
+            found.update(extensions(element(field.content, 0)))
     return found
 
 
-def _content(value: t.Optional[bytes]) -> list[_Element]:
+def _content(value: t.Optional[bytes]) -> list[Element]:
     """The elements in the sequence that an extension holds; none where it is not there or is something else."""
     try:
-        return _elements(_element(value, 0).content) if value else []
+        return elements(element(value, 0).content) if value else []
     except ValueError:
         return []
 
 
-def _distinguished_name(name: _Element) -> str:
-    words = []
-    for group in _elements(name.content):
-        for pair in _elements(group.content):
-            identifier, value = _elements(pair.content)[:2]
-            words.append(f"{_ATTRIBUTES.get(identifier.content, identifier.content.hex())}={_text(value)}")
-    return ", ".join(words)
+def _distinguished_name(name: Element) -> str:
+    return ", ".join(f"{_ATTRIBUTES.get(kind, kind.hex())}={_text(value)}" for kind, value in attributes(name))
 
 
-def _text(value: _Element) -> str:
-    return value.content.decode("utf-8", "replace")
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
 
 
 class Certificate:
@@ -120,8 +83,8 @@ class Certificate:
     def __init__(self, der: bytes) -> None:
         self.der = der
         try:
-            outer = _element(der, 0)
-            fields = _elements(_element(outer.content, 0).content)
+            outer = element(der, 0)
+            fields = elements(element(outer.content, 0).content)
             if outer.tag != _SEQUENCE:
                 raise ValueError("it does not begin with a sequence")
             if fields and fields[0].tag == _VERSION:
@@ -162,8 +125,8 @@ class Certificate:
     def alternative_names(self) -> list[str]:
         """The hosts, addresses and URIs that it is good for."""
         found = []
-        for name in _content(self._extensions.get(_ALTERNATIVE_NAMES)):
-            if name.tag == _ADDRESS and len(name.content) in (4, 16):
+        for name in _content(self._extensions.get(ALTERNATIVE_NAMES)):
+            if name.tag == ADDRESS and len(name.content) in (4, 16):
                 found.append(str(ipaddress.ip_address(name.content)))
             elif name.tag in _TEXTS:
                 found.append(name.content.decode("utf-8", "replace"))
@@ -185,7 +148,7 @@ class Certificate:
     def expires(self) -> str:
         """When it expires, in UTC, as 2026-11-21T06:30:00Z."""
         try:
-            end = _elements(self._validity.content)[1]
+            end = elements(self._validity.content)[1]
             pattern = "%y%m%d%H%M%SZ" if end.tag == _UTC_TIME else "%Y%m%d%H%M%SZ"
             moment = datetime.datetime.strptime(end.content.decode("ascii"), pattern)
         except (ValueError, IndexError) as error:
@@ -195,12 +158,7 @@ class Certificate:
     @property
     def common_name(self) -> t.Optional[str]:
         """The subject's common name, None where there is none."""
-        for group in _elements(self._subject.content):
-            for pair in _elements(group.content):
-                parts = _elements(pair.content)
-                if len(parts) == 2 and parts[0].tag == _OBJECT_IDENTIFIER and parts[0].content == _COMMON_NAME:
-                    return parts[1].content.decode("utf-8", "replace")
-        return None
+        return next((_text(value) for kind, value in attributes(self._subject) if kind == COMMON_NAME), None)
 
 
 def certificates(pem: str, source: str) -> list[Certificate]:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from ansible_collections.kubestead.cluster.plugins.module_utils import _kubelet_certificates as subject
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils._der import element, extensions
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -110,6 +111,26 @@ def test_a_node_without_an_address_is_refused(given: Any, why: str) -> None:
 def test_a_damaged_request_is_an_error(text: str) -> None:
     with pytest.raises(KubesteadError, match="certificate request"):
         subject.objections(request(text), NODE)
+
+
+def test_names_that_stand_twice_are_an_error() -> None:
+    asked = x509.load_pem_x509_csr(GOOD.encode()).public_bytes(serialization.Encoding.DER)
+    names = x509.SubjectAlternativeName(general_names("worker-1", "192.0.2.21")).public_bytes()
+    extension = sequence(b"\x06\x03\x55\x1d\x11" + wrapped(0x04, names))
+    assert extension in asked
+    once, twice = sequence(extension), sequence(extension + extension)
+    with pytest.raises(ValueError, match="stands twice"):
+        extensions(element(twice, 0))
+    assert list(extensions(element(once, 0)).values()) == [names]
+
+
+def wrapped(tag: int, content: bytes) -> bytes:
+    """A short DER element."""
+    return bytes([tag, len(content)]) + content
+
+
+def sequence(content: bytes) -> bytes:
+    return wrapped(0x30, content)
 
 
 class Authority:
