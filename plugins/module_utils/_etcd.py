@@ -141,8 +141,14 @@ class Etcd:
 
     def _tls(self) -> ssl.SSLContext:
         authority, certificate, key = self.files
-        context = trusting(authority)
-        context.load_cert_chain(certificate, key)
+        try:
+            context = trusting(authority)
+            context.load_cert_chain(certificate, key)
+        except OSError as error:
+            # Python does not say which of them it could not read.
+            raise KubesteadError(
+                f"etcd cannot be asked with {authority}, {certificate} and its key: {error}."
+            ) from error
         return context
 
 

@@ -8,14 +8,18 @@ import gzip
 import hashlib
 import io
 import json
+import shutil
 import stat
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.kubestead.cluster.plugins.module_utils import _etcd, _etcd_snapshot
 from ansible_collections.kubestead.cluster.plugins.module_utils._bolt import Bolt, BoltError
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
@@ -24,6 +28,8 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._etcd_snapshot i
 from ansible_collections.kubestead.cluster.plugins.modules import etcd_snapshot
 
 RECORDED = Path(__file__).parent / "recorded"
+ROOT = Path(__file__).parents[4]
+PACKAGE = "ansible_collections.kubestead.cluster.plugins.module_utils"
 # `etcdutl snapshot status` says revision 304 and 300 keys; `openssl x509 -fingerprint -sha256` says the same of cluster_ca.pem.
 REVISION, KEYS = 304, 300
 AUTHORITY = "34748f4b98c90ce155dd1a51c8cc9f66ddb87d890445bd514f3bf1be3569be42"
@@ -245,3 +251,22 @@ def test_pages_that_lead_in_a_circle_or_beyond_the_end_are_told() -> None:
     struct.pack_into("<IIQ", data, root + 16, 0, 0, 1 << 40)
     with pytest.raises(BoltError, match="beyond its end"):
         Bolt(bytes(data)).buckets()
+
+
+def test_the_files_that_the_timer_gets_run_by_themselves(tmp_path: Path) -> None:
+    """A node has neither the collection nor anything of PyPI: only what the role etcd puts there."""
+    names = [
+        Path(item["path"]).name
+        for item in yaml.safe_load((ROOT / "roles/etcd/vars/main.yml").read_text())["__etcd_code"]
+    ]
+    package = tmp_path / PACKAGE.replace(".", "/")
+    package.mkdir(parents=True)
+    for name in names:
+        shutil.copy(ROOT / "plugins/module_utils" / name, package)
+    command = [sys.executable, "-S", "-m", f"{PACKAGE}._etcd_snapshot", str(tmp_path / "snapshots"), "2"]
+    run = subprocess.run(
+        command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 1
+    assert "/etc/kubernetes/pki/etcd" in run.stderr
+    assert "Traceback" not in run.stderr
