@@ -12,7 +12,7 @@ import typing as t
 
 from ansible_collections.kubestead.cluster.plugins.module_utils import _objects as objects
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError, json_documents
-from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import PATIENCE, Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils._objects import Identity, Object
 from ansible_collections.kubestead.cluster.plugins.module_utils._waiter import WaitTimeoutError, wait_for
 
@@ -37,7 +37,7 @@ class Applier:
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module
         self.params = module.params
-        self.kubectl = Kubectl(module, self.params["kubeconfig"])
+        self.kubectl = Kubectl(module, self.params["kubeconfig"], PATIENCE)
 
     def perform(self) -> dict[str, t.Any]:
         """Do what the state asks for; gives the module's result."""

@@ -14,7 +14,7 @@ import typing as t
 from ansible_collections.kubestead.cluster.plugins.module_utils import _settings as settings
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import ADMIN_CONF, Kubeadm, multi_document
-from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import PATIENCE, Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils._lock import node_lock, secret_directory, write_secret
 
 if t.TYPE_CHECKING:
@@ -63,7 +63,7 @@ class ClusterSettings:
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module
         self.timeout = float(module.params["timeout"])
-        self.kubectl = Kubectl(module, ADMIN_CONF)
+        self.kubectl = Kubectl(module, ADMIN_CONF, PATIENCE)
         self.documents: list[dict[str, t.Any]] = module.params["config"]
         self.warnings: list[str] = []
 

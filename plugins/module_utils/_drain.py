@@ -14,7 +14,7 @@ import typing as t
 from ansible_collections.kubestead.cluster.plugins.module_utils import _disruption as disruption
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError, last_lines
 from ansible_collections.kubestead.cluster.plugins.module_utils._disruption import full_name, uid
-from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import PATIENCE, Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils._objects import condition_of
 from ansible_collections.kubestead.cluster.plugins.module_utils._waiter import WaitTimeoutError, wait_for
 
@@ -34,7 +34,7 @@ class Drain:
         self.module = module
         self.params = module.params
         self.name: str = module.params["name"]
-        self.kubectl = Kubectl(module, module.params["kubeconfig"])
+        self.kubectl = Kubectl(module, module.params["kubeconfig"], PATIENCE)
         self.node: _Object = {}
         self.deadline = 0.0
         self.evicted: dict[str, str] = {}

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.kubestead.cluster.plugins.module_utils._certificate_request import parse_request
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
-from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import PATIENCE, Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils._objects import Object
 from ansible_collections.kubestead.cluster.plugins.module_utils._tls import trusting
 from ansible_collections.kubestead.cluster.plugins.module_utils._waiter import WaitTimeoutError, wait_for
@@ -101,7 +101,7 @@ class KubeletCertificates:
 
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module
-        self.kubectl = Kubectl(module, module.params["kubeconfig"])
+        self.kubectl = Kubectl(module, module.params["kubeconfig"], PATIENCE)
         self.nodes = {name: node_from(name, given) for name, given in module.params["nodes"].items()}
         self.approved: list[str] = []
         self.refused: dict[str, list[str]] = {}

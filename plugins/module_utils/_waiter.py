@@ -32,18 +32,24 @@ def wait_for(
     describe: t.Callable[[T], str] = str,
     clock: t.Callable[[], float] = time.monotonic,
     sleep: t.Callable[[float], None] = time.sleep,
+    steady: float = 0,
 ) -> T:
-    """Look until `done` says yes of what was seen, and return that observation.
+    """Look until `done` says yes of what was seen, and has said so for `steady` seconds, and return that observation.
 
     what names the awaited thing, timeout and interval are in seconds. Looks at least once. Raises WaitTimeoutError, whose
     message ends with `describe` of the last observation.
     """
     start = clock()
+    since: t.Optional[float] = None
     while True:
         seen = look()
-        if done(seen):
+        now = clock()
+        if not done(seen):
+            since = None
+        elif now - (since := now if since is None else since) >= steady:
             return seen
-        waited = clock() - start
+        waited = now - start
         if waited + interval > timeout:
-            raise WaitTimeoutError(f"Waited {waited:.0f} s for {what}. Last seen: {describe(seen)}", seen, waited)
+            last = describe(seen) if since is None else "it, but for a moment only"
+            raise WaitTimeoutError(f"Waited {waited:.0f} s for {what}. Last seen: {last}", seen, waited)
         sleep(interval)

@@ -55,7 +55,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kubestead.cluster.plugins.module_utils._apply import OWNER_LABEL
-from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import PATIENCE, Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils._node_operation import conclude
 
 WORKLOADS = "deployments.apps,daemonsets.apps,statefulsets.apps"
@@ -64,7 +64,7 @@ WORKLOADS = "deployments.apps,daemonsets.apps,statefulsets.apps"
 def look(module: AnsibleModule) -> dict[str, t.Any]:
     """The add-ons, as facts."""
     kubeconfig = module.params["kubeconfig"]
-    found = Kubectl(module, kubeconfig).get(WORKLOADS, "--all-namespaces", "--selector", OWNER_LABEL)
+    found = Kubectl(module, kubeconfig, PATIENCE).get(WORKLOADS, "--all-namespaces", "--selector", OWNER_LABEL)
     return _facts({item["metadata"]["labels"][OWNER_LABEL] for item in found})
 
 

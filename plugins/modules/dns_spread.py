@@ -61,7 +61,7 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import PATIENCE, Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils._node_operation import conclude
 from ansible_collections.kubestead.cluster.plugins.module_utils._objects import is_ready
 from ansible_collections.kubestead.cluster.plugins.module_utils._waiter import WaitTimeoutError, wait_for
@@ -115,7 +115,7 @@ class Dns:
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module
         self.timeout: int = module.params["timeout"]
-        self.kubectl = Kubectl(module, module.params["kubeconfig"])
+        self.kubectl = Kubectl(module, module.params["kubeconfig"], PATIENCE)
 
     def perform(self) -> dict[str, t.Any]:
         """Move pods where that is needed."""

@@ -77,7 +77,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
-from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import PATIENCE, Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils._node_operation import conclude
 
 RECORD = "kubestead.io/labels-and-taints"
@@ -154,7 +154,7 @@ class Nodes:
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module
         self.wanted = wanted(module.params)
-        self.kubectl = Kubectl(module, module.params["kubeconfig"])
+        self.kubectl = Kubectl(module, module.params["kubeconfig"], PATIENCE)
 
     def perform(self) -> dict[str, t.Any]:
         """Bring each node to what is wanted of it."""

@@ -15,7 +15,7 @@ version_added: 0.1.0
 short_description: Waits until a node is Ready, with a release of Kubernetes
 description:
   - Waits until the node is Ready and its kubelet reports the release that is wanted, and, on a control plane, until all its static pods are
-    ready and of that release.
+    ready and of that release, and that this stays so for some seconds.
   - Runs on a control plane.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
@@ -75,6 +75,8 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._node_operation 
 from ansible_collections.kubestead.cluster.plugins.module_utils._waiter import WaitTimeoutError, wait_for
 
 QUICK = "--request-timeout=10s"
+STEADY = 4.0
+"""Seconds: a kubelet that was just started reports itself at once, and looks at its static pods only then."""
 
 
 class Waiting:
@@ -98,7 +100,13 @@ class Waiting:
         what = f"{self.name} to be Ready" + (f" with Kubernetes {self.version}" if self.version else "")
         try:
             wait_for(
-                self.missing, lambda missing: not missing, what, self.module.params["timeout"], 1, describe="; ".join
+                self.missing,
+                lambda missing: not missing,
+                what,
+                self.module.params["timeout"],
+                1,
+                describe="; ".join,
+                steady=STEADY,
             )
         except WaitTimeoutError as error:
             raise KubesteadError(

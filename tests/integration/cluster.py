@@ -23,6 +23,7 @@ TOKENS = "--field-selector=type=bootstrap.kubernetes.io/token"
 RECAP = re.compile(
     r"^(?P<host>\S+)\s+: ok=(?P<ok>\d+)\s+changed=(?P<changed>\d+)\s+unreachable=(?P<unreachable>\d+)\s+failed=(?P<failed>\d+)"
 )
+FAILED = re.compile(r"^(?:fatal|failed|ERROR|\[ERROR\])\b.*", re.MULTILINE)
 
 
 @dataclass
@@ -39,9 +40,15 @@ class Run:
         return {host: counts["changed"] for host, counts in self.recap.items() if counts["changed"]}
 
     def raise_for_failure(self) -> Run:
-        """The run itself; fails the test with the end of its output where it did not succeed."""
-        assert self.code == 0, f"ansible-playbook ended with {self.code}:\n{self.output[-6000:]}"
+        """The run itself; fails the test with what went wrong first where it did not succeed."""
+        assert self.code == 0, f"ansible-playbook ended with {self.code}:\n{self.trouble}"
         return self
+
+    @property
+    def trouble(self) -> str:
+        """What the output says of the first failure, and the end of it."""
+        first = FAILED.search(self.output)
+        return (self.output[first.start() : first.start() + 3000] + "\n...\n" if first else "") + self.output[-1500:]
 
 
 def members(groups: Mapping[str, Any], name: str) -> list[str]:

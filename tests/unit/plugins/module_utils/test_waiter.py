@@ -37,3 +37,13 @@ def test_in_vain_it_tells_for_what_for_how_long_and_what_was_last_seen() -> None
     assert caught.value.message == "Waited 4 s for the end. Last seen: 4 o'clock"
     assert (caught.value.last, caught.value.waited) == (4, 4)
     assert clock.now <= 5
+
+
+def test_what_does_not_last_is_looked_at_again() -> None:
+    clock = Clock()
+    values = iter([1, 1, 0, 1, 1, 1, 1])
+    assert wait_for(lambda: next(values), bool, "it", 10, 1, clock=clock, sleep=clock.sleep, steady=2) == 1
+    assert clock.now == 5
+    values = iter([0, 1, 0, 1])
+    with pytest.raises(WaitTimeoutError, match="Last seen: it, but for a moment only"):
+        wait_for(lambda: next(values), bool, "it", 3, 1, clock=clock, sleep=clock.sleep, steady=2)

@@ -123,10 +123,13 @@ def kubeconfig(tmp_path: Path) -> str:
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time that passes only while one waits."""
     now = [0.0]
-    defaults = _waiter.wait_for.__defaults__
-    assert defaults
-    passed: Any = (defaults[0], defaults[1], lambda: now[0], lambda seconds: now.__setitem__(0, now[0] + seconds))
-    monkeypatch.setattr(_waiter.wait_for, "__defaults__", passed)
+
+    def hurried(*arguments: Any, **options: Any) -> Any:
+        return _waiter.wait_for(
+            *arguments, **options, clock=lambda: now[0], sleep=lambda seconds: now.__setitem__(0, now[0] + seconds)
+        )
+
+    monkeypatch.setattr(_drain, "wait_for", hurried)
     monkeypatch.setattr(_drain.time, "monotonic", lambda: now[0])
 
 
