@@ -22,12 +22,13 @@ if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 OWN = "/var/lib/kubelet/pki/kubelet.crt"
+SIGNED = "/var/lib/kubelet/pki/kubelet-server-current.pem"
 LOCK_SECONDS = 300
 _SIGNED_BY_THE_CLUSTER = re.compile(r"^serverTLSBootstrap:\s*true\s*$", re.MULTILINE)
 
 
 class KubeletRenewal:
-    """The renewal of one kubelet's own certificate."""
+    """The renewal of the certificate that one kubelet shows."""
 
     def __init__(self, module: AnsibleModule, root: str = "/") -> None:
         self.module = module
@@ -35,7 +36,7 @@ class KubeletRenewal:
         self.certificates = NodeCertificates(root)
 
     def perform(self) -> dict[str, t.Any]:
-        """Have the kubelet make another where that is due; gives the module's result."""
+        """Have the kubelet make another, or ask for it, where that is due; gives the module's result."""
         due = self._due()
         if due and not self.module.check_mode:
             with node_lock(LOCK_SECONDS):
@@ -48,11 +49,12 @@ class KubeletRenewal:
         return os.path.join(self.root, path.lstrip("/"))
 
     def _current(self) -> t.Optional[dict[str, t.Any]]:
-        """The kubelet's own certificate; None where it shows another, which somebody else renews."""
+        """The certificate that the kubelet shows; None where somebody else renews it, or the cluster has not signed it yet."""
+        path = self.certificates.servers.kubelet_file
         config = read_text(self._path("/var/lib/kubelet/config.yaml")) or ""
-        if self.certificates.servers.kubelet_file != OWN or _SIGNED_BY_THE_CLUSTER.search(config):
+        if path != SIGNED and (path != OWN or _SIGNED_BY_THE_CLUSTER.search(config)):
             return None
-        return next((one for one in self.certificates.files() if one["path"] == OWN), None)
+        return next((one for one in self.certificates.files() if one["path"] == path), None)
 
     def _due(self) -> bool:
         current = self._current()
@@ -61,12 +63,17 @@ class KubeletRenewal:
         return bool(self.module.params["force"] or current["error"] or current["days"] < self.module.params["before"])
 
     def _renew(self) -> None:
-        for path in (OWN, OWN[: -len("crt")] + "key"):
+        signed = self.certificates.servers.kubelet_file == SIGNED
+        for path in (SIGNED,) if signed else (OWN, OWN[: -len("crt")] + "key"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path(path))
         Systemctl(self.module).run(
             "restart", "kubelet", timeout=120, advice="See `journalctl -u kubelet` on this node."
         )
+        if not signed:
+            self._wait_for_its_own()
+
+    def _wait_for_its_own(self) -> None:
         try:
             wait_for(
                 lambda: next((one for one in self.certificates.served() if one["name"] == "kubelet"), {}),

@@ -1,7 +1,7 @@
 """Times the playbook against a bare shell script with kubeadm, in one run and on nodes of the same making.
 
 Prints seconds and their ratios; a ratio can be compared between machines, seconds cannot. `--growth` builds clusters of
-1 to 10 workers.
+1 to 10 workers, `--one-more` adds one to a cluster of 5 and to one of 20.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def fresh_nodes(inventory: Path = INVENTORY) -> None:
     lab("up", "--no-cluster", inventory=inventory)
 
 
-def playbook(inventory: Path = INVENTORY, *arguments: str) -> str:
-    """Run site.yml; its output. Raises CalledProcessError, with the output shown, where it fails."""
-    command = [str(BIN / "ansible-playbook"), "site.yml", "-i", str(inventory), *arguments]
+def playbook(inventory: Path = INVENTORY, *arguments: str, name: str = "site.yml") -> str:
+    """Run a playbook; its output. Raises CalledProcessError, with the output shown, where it fails."""
+    command = [str(BIN / "ansible-playbook"), name, "-i", str(inventory), *arguments]
     run = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     if run.returncode:
         print(run.stdout[-5000:])
@@ -162,13 +162,39 @@ def growth(folder: Path) -> None:
         lab("down", inventory=inventory)
 
 
+def one_more(folder: Path) -> None:
+    """What one more worker costs a cluster of 5 and one of 20, the best of three each: the nodes share this machine's cores."""
+    lab("down")
+    times: dict[int, float] = {}
+    for number in (5, 20):
+        inventory = with_worker(folder, number)
+        lab("up", "--no-cluster", inventory=inventory)
+        playbook(inventory, "-e", "cluster_smoke_test=false")
+        grown = with_worker(folder, number + 1)
+        lab("up", "--no-cluster", inventory=grown)
+        tries = []
+        for again in range(3):
+            if again:
+                playbook(grown, "-e", f"remove_nodes=worker-{number + 1}", name="playbooks/remove.yml")
+            tries.append(seconds(partial(playbook, grown, name="playbooks/add.yml")))
+        times[number] = min(tries)
+        print(
+            f"one more worker to {number:2}: {min(tries):6.1f} s, of {', '.join(f'{one:.1f}' for one in tries)}",
+            flush=True,
+        )
+    print(f"to 20 against to 5: {times[20] / times[5]:.2f}")
+    lab("down", inventory=grown)
+
+
 def main() -> None:
     """Ansible and containers do the work; this only keeps the time."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ha", action="store_true", help="only three control planes behind two load balancers")
     parser.add_argument("--growth", action="store_true", help="only clusters of 1, 2, 5 and 10 workers")
+    parser.add_argument("--one-more", action="store_true", help="only one more worker to clusters of 5 and of 20")
     options = parser.parse_args()
-    chosen = [part for part, wanted in ((high_availability, options.ha), (growth, options.growth)) if wanted]
+    parts = ((high_availability, options.ha), (growth, options.growth), (one_more, options.one_more))
+    chosen = [part for part, wanted in parts if wanted]
     for part in chosen or (compare, high_availability):
         with tempfile.TemporaryDirectory() as name:
             part(Path(name))

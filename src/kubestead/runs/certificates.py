@@ -8,8 +8,8 @@ from typing import Any
 
 Found = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
 
-# What the kubelet makes anew by itself.
-_KUBELET = ("kubelet.conf", "kubelet-server-current.pem")
+# What the kubelet shows, whether it made that itself or had it signed.
+_SHOWN_BY_KUBELET = ("kubelet.crt", "kubelet-server-current.pem")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +114,6 @@ def _row(host: str, one: Mapping[str, Any]) -> CertificateRow:
 
 
 def _renewed_by(one: Mapping[str, Any]) -> str:
-    if one["kubeadm"] or one["name"] == "kubelet.crt":
+    if one["kubeadm"] or one["name"] in _SHOWN_BY_KUBELET:
         return "kubestead certs renew"
-    return "the kubelet" if one["name"] in _KUBELET else "hand"
+    return "the kubelet" if one["name"] == "kubelet.conf" else "hand"

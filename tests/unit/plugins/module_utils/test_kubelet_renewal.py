@@ -88,6 +88,22 @@ def test_what_others_renew_is_left_alone(kubelet: Kubelet, config: str) -> None:
     assert kubelet.module.commands == []
 
 
+@pytest.mark.parametrize(("days", "changed"), [(61, False), (59, True), (-100, True)])
+def test_one_that_the_cluster_signs_is_asked_for_anew(kubelet: Kubelet, days: int, changed: bool) -> None:
+    """What the kubelet asks for is approved by somebody else, so nothing is waited for."""
+    kubelet.starts = False
+    kubelet.own.unlink()
+    kubelet.own.with_suffix(".key").unlink()
+    (kubelet.folder / "config.yaml").write_text("serverTLSBootstrap: true\n")
+    write_pair(kubelet.folder / "pki/signed", Authority("a-ca").sign("a", days, server=True))
+    link = kubelet.folder / "pki/kubelet-server-current.pem"
+    link.symlink_to("signed.crt")
+    assert kubelet.renewal().perform()["changed"] is changed
+    assert link.is_symlink() is not changed
+    assert bool(kubelet.module.commands) is changed
+    assert kubelet.renewal().perform()["changed"] is False, "it was asked for already"
+
+
 def test_a_kubelet_that_does_not_come_back_is_told(kubelet: Kubelet) -> None:
     kubelet.starts = False
     with pytest.raises(KubesteadError, match="Last seen: refused"):
