@@ -43,27 +43,30 @@ def node_lock(timeout: float, path: str = LOCK_PATH) -> t.Iterator[int]:
     Gives the lock's file descriptor. A child that inherits it keeps the lock until it ends, so that a kubeadm which
     outlives its killed module still keeps others out.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        wait_for(lambda: _try_lock(descriptor), bool, "the lock", timeout, interval=0.2)
+        descriptor = wait_for(lambda: _acquire(path), lambda held: held is not None, "the lock", timeout, interval=0.2)
     except WaitTimeoutError as error:
-        os.close(descriptor)
         raise KubesteadError(
             f"Another run still works on this node: {path} was held for {timeout:g} s. "
             f"See who holds it with `fuser -v {path}`, let it finish, and run the same again."
         ) from error
     try:
-        yield descriptor
+        yield t.cast("int", descriptor)
     finally:
-        os.close(descriptor)
+        os.close(t.cast("int", descriptor))
 
 
-def _try_lock(descriptor: int) -> bool:
+def _acquire(path: str) -> t.Optional[int]:
+    """The descriptor of the locked file; None while another holds it, or has just taken the file along."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            return descriptor
     except OSError:
-        return False
-    return True
+        pass
+    os.close(descriptor)
+    return None
 
 
 @contextlib.contextmanager

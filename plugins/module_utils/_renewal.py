@@ -22,7 +22,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._certificates_st
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import ADMIN_CONF, Kubeadm, seconds
-from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import PATIENCE, Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubernetes_state import KubernetesState, read_text
 from ansible_collections.kubestead.cluster.plugins.module_utils._lock import node_lock, secret_directory, write_secret
 from ansible_collections.kubestead.cluster.plugins.module_utils._static_pods import StaticPods
@@ -266,15 +266,21 @@ class Renewal:
         """A control plane that is ill for another reason is not restarted into the unknown."""
         if any(item["days"] < 0 for item in managed):
             return
-        found = {name: self.pods.complaint(name) for name in self.pods.names}
-        complaints = [f"{name}: {complaint}" for name, complaint in found.items() if complaint]
-        if complaints:
+        try:
+            # One that was started a moment ago, perhaps by a run that was broken off, is only slow.
+            wait_for(self._complaints, lambda complaints: not complaints, "health", PATIENCE)
+        except WaitTimeoutError as error:
+            complaints = error.last
             raise KubesteadError(
                 "This control plane is not healthy, and not because a certificate has expired. Nothing was changed.\n"
                 + "\n".join(f"- {complaint}" for complaint in complaints)
                 + "\nMend that first (`crictl ps -a`, `journalctl -u kubelet`), then run the same again.",
                 complaints=complaints,
-            )
+            ) from error
+
+    def _complaints(self) -> list[str]:
+        found = {name: self.pods.complaint(name) for name in self.pods.names}
+        return [f"{name}: {complaint}" for name, complaint in found.items() if complaint]
 
     def _require_a_year(self) -> None:
         """Raise where the cluster asks for more; kubeadm takes the validity from there, and a year where it cannot ask."""

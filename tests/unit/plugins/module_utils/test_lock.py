@@ -7,6 +7,8 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,23 @@ def test_the_lock_keeps_others_out_while_it_is_held(tmp_path: Path) -> None:
         with pytest.raises(KubesteadError, match="Another run still works on this node"), node_lock(0, path):
             pytest.fail("two held the lock")
     assert not is_locked(path)
+
+
+def test_who_waits_for_a_lock_that_its_holder_takes_along_gets_one_that_others_see(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    seen = []
+
+    def wait() -> None:
+        with node_lock(5, str(path)):
+            seen.append(is_locked(str(path)))
+
+    waiting = threading.Thread(target=wait)
+    with node_lock(1, str(path)):
+        waiting.start()
+        time.sleep(0.3)
+        path.unlink()
+    waiting.join()
+    assert seen == [True]
 
 
 def test_a_child_that_outlives_us_keeps_the_lock(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -277,13 +278,21 @@ def test_with_an_etcd_of_ones_own_its_authority_is_not_missed(node: ControlPlane
     assert node.renewal().perform()["changed"] is False
 
 
-def test_one_that_is_ill_for_another_reason_is_not_touched(node: ControlPlane) -> None:
+def test_one_that_is_ill_for_another_reason_is_not_touched(node: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_renewal, "PATIENCE", 0)
     node.complaints = {"etcd": "etcd has no leader"}
     message = refusal(node.renewal(force=True))
     assert "- etcd: etcd has no leader" in message
     assert kubeadm(node) == []
     node.make("pki/apiserver.crt", -1)
     assert node.renewal(force=False).perform()["changed"] is True
+
+
+def test_one_that_was_started_a_moment_ago_is_waited_for(node: ControlPlane) -> None:
+    node.complaints = {"kube-apiserver": "its /readyz does not answer with 200"}
+    recovery = threading.Timer(0.2, node.complaints.clear)
+    recovery.start()
+    assert node.renewal(force=True).perform()["changed"] is True
 
 
 def test_nothing_is_made_that_outlives_a_year(node: ControlPlane) -> None:
