@@ -38,6 +38,7 @@ class Applier:
         self.module = module
         self.params = module.params
         self.kubectl = Kubectl(module, self.params["kubeconfig"], PATIENCE)
+        self.silent_nodes = 0
 
     def perform(self) -> dict[str, t.Any]:
         """Do what the state asks for; gives the module's result."""
@@ -195,19 +196,22 @@ class Applier:
         try:
             wait_for(
                 lambda: self._look(pending),
-                lambda seen: not any(map(objects.not_ready, seen)),
+                lambda seen: not any(map(self._lacks, seen)),
                 "objects to be ready",
                 timeout,
                 interval=0.5,
                 describe=lambda seen: "; ".join(
-                    f"{Identity.of(thing)}: {objects.not_ready(thing)}" for thing in seen if objects.not_ready(thing)
+                    f"{Identity.of(thing)}: {self._lacks(thing)}" for thing in seen if self._lacks(thing)
                 ),
             )
         except WaitTimeoutError as error:
-            troubles = self._troubles([thing for thing in error.last if objects.not_ready(thing)])
+            troubles = self._troubles([thing for thing in error.last if self._lacks(thing)])
             raise KubesteadError(
                 "\n".join([error.message, *troubles]), waited_seconds=round(error.waited, 1)
             ) from error
+
+    def _lacks(self, thing: Object) -> t.Optional[str]:
+        return objects.not_ready(thing, self.silent_nodes)
 
     def _look(self, things: list[Object]) -> list[Object]:
         seen = self.kubectl.run_json(
@@ -217,6 +221,9 @@ class Applier:
             reason = objects.failed(thing)
             if reason:
                 raise KubesteadError(f"{Identity.of(thing)} has failed: {reason}")
+        # A machine that is off must not hold up the others.
+        if any(thing["kind"] == "DaemonSet" and objects.not_ready(thing) for thing in seen):
+            self.silent_nodes = sum(map(objects.is_silent, self.kubectl.get("nodes")))
         return seen
 
     def _troubles(self, things: list[Object]) -> list[str]:

@@ -152,8 +152,17 @@ def _text(thing: Object) -> str:
     return json.dumps(thing, indent=2, sort_keys=True) + "\n" if thing else ""
 
 
-def not_ready(thing: Object) -> t.Optional[str]:
-    """What an object still lacks to be ready; None where it is, or is of a kind that needs no waiting for."""
+def not_ready(thing: Object, silent_nodes: int = 0) -> t.Optional[str]:
+    """What an object still lacks to be ready; None where it is, or is of a kind that needs no waiting for.
+
+    A DaemonSet may lack a pod for each of the silent nodes, whose kubelets report no more.
+    """
+    if silent_nodes and thing["kind"] == "DaemonSet":
+        status = thing.get("status", {})
+        thing = {
+            **thing,
+            "status": {**status, "desiredNumberScheduled": status.get("desiredNumberScheduled", 0) - silent_nodes},
+        }
     check = _CHECKS.get((group_of(thing), thing["kind"]))
     return check(thing) if check else None
 
@@ -176,6 +185,11 @@ def condition_of(thing: t.Mapping[str, t.Any], name: str) -> Object:
 def is_ready(thing: t.Mapping[str, t.Any]) -> bool:
     """Whether a node or a pod says that it is ready."""
     return bool(condition_of(thing, "Ready").get("status") == "True")
+
+
+def is_silent(node: t.Mapping[str, t.Any]) -> bool:
+    """Whether a node's kubelet reports no more, so that the cluster has given the node up."""
+    return bool(condition_of(node, "Ready").get("status") == "Unknown")
 
 
 def _needs(name: str) -> t.Callable[[Object], t.Optional[str]]:

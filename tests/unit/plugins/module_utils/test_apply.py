@@ -22,6 +22,7 @@ KIND = {
     "spec": {"group": "example.org", "names": {"kind": "Thing"}},
     "status": {"conditions": [{"type": "Established", "status": "True"}]},
 }
+NO_WORD = {"type": "Ready", "status": "Unknown"}
 
 
 class Cluster:
@@ -29,6 +30,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self.objects: dict[Identity, dict[str, Any]] = {}
+        self.nodes: list[dict[str, Any]] = []
         self.version = 0
         self.verbs: list[str] = []
         self.deleted: list[str] = []
@@ -50,6 +52,8 @@ class Cluster:
         if "--raw" in command:
             served = any(thing["kind"] == "CustomResourceDefinition" for thing in self.objects.values())
             return (0, json.dumps({"resources": [{"kind": "Thing"}]}), "") if served else (1, "", "NotFound")
+        if command[2] == "nodes":
+            return 0, self.listing(self.nodes), ""
         if command[2] == "namespace":
             found = [
                 thing
@@ -200,6 +204,16 @@ def test_waiting_in_vain_names_the_object_and_what_it_lacks(apply: Any) -> None:
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "status": {"phase": "Pending"}}
     with pytest.raises(KubesteadError, match=r"Waited 0 s for objects to be ready\. Last seen: Pod p: not Ready yet"):
         apply([pod], wait=True)
+
+
+def test_a_daemon_set_is_not_waited_for_where_machines_are_off(apply: Any, cluster: Cluster) -> None:
+    status = {"desiredNumberScheduled": 2, "numberAvailable": 1, "updatedNumberScheduled": 1}
+    agents = {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "a"}, "status": status}
+    cluster.nodes = [{"kind": "Node", "metadata": {"name": "n"}, "status": {"conditions": [NO_WORD]}}]
+    assert apply([agents], wait=True)["changed"]
+    cluster.nodes = []
+    with pytest.raises(KubesteadError, match="DaemonSet a: 1 of 2 pods are of the wanted version"):
+        apply([{**agents, "spec": {}}], wait=True)
 
 
 @pytest.mark.parametrize("definition", [3, [3], [{"kind": "Pod"}]])

@@ -164,6 +164,20 @@ def test_readiness(made: dict[str, Any], lack: str | None) -> None:
     assert found is None if lack is None else lack in (found or "")
 
 
+def test_a_daemon_set_is_ready_without_the_nodes_that_are_off() -> None:
+    numbers = {"desiredNumberScheduled": 5, "numberAvailable": 4, "updatedNumberScheduled": 4, "observedGeneration": 1}
+    made = {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "d", "generation": 1}, "status": numbers}
+    assert objects.not_ready(made) == "4 of 5 pods are of the wanted version"
+    assert objects.not_ready(made, silent_nodes=1) is None
+    unseen = {**made, "status": {**numbers, "observedGeneration": 0}}
+    assert objects.not_ready(unseen, silent_nodes=1) == "not looked at by its controller yet"
+
+
+def test_a_node_that_only_lacks_its_network_is_not_off() -> None:
+    for status, silent in (("Unknown", True), ("False", False), ("True", False)):
+        assert objects.is_silent({"status": {"conditions": [{"type": "Ready", "status": status}]}}) is silent
+
+
 def test_a_failed_job_is_not_waited_for() -> None:
     condition = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "too often"}
     job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"}, "status": {"conditions": [condition]}}
