@@ -27,6 +27,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._etcd_snapshot i
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubernetes_state import (
     CONTROL_PLANE_PODS,
     KubernetesState,
+    read_text,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils._objects import is_ready
 from ansible_collections.kubestead.cluster.plugins.module_utils._static_pod_manifests import StaticPodManifests
@@ -37,6 +38,10 @@ if t.TYPE_CHECKING:
 
 IMAGE_MOUNT = "/run/kubestead-etcd-image"
 UNCHANGED = "Nothing was changed."
+KEYS = "/etc/kubernetes/encryption/configuration.yaml"
+_ENCRYPTION = re.compile(r"--encryption-provider-config=([^\s\"']+)")
+# Of whatever kind, also in a file that somebody else wrote.
+_KEY_NAME = re.compile(r"^\s*(?:-\s+)?name:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)
 _ARGUMENT = re.compile(r"^\s*- --(name|data-dir|initial-advertise-peer-urls)=(\S+)\s*$", re.MULTILINE)
 _IMAGE = re.compile(r"^\s*image:\s*[\"']?([^\s\"']+)", re.MULTILINE)
 
@@ -109,7 +114,7 @@ class Restore:
         self.state = state
         self.timeout = float(module.params["timeout"])
 
-    def check(self, authorities: t.Sequence[str], size: int) -> dict[str, t.Any]:
+    def check(self, authorities: t.Sequence[str], size: int, keys: t.Sequence[str] = ()) -> dict[str, t.Any]:
         """Raise where the snapshot cannot be restored here; gives what the other members have to know of this one."""
         if self.state.external_etcd:
             raise KubesteadError(
@@ -118,6 +123,7 @@ class Restore:
             )
         plan = plan_of(self.pods.manifest("etcd"))
         self._check_authority(authorities)
+        self._check_keys(keys)
         free = free_space(plan.data)
         if free < size + RESERVE:
             raise KubesteadError(
@@ -143,6 +149,22 @@ class Restore:
                 f"node is {_shortened(ours)} (SHA-256 of {AUTHORITY}). Give a snapshot of this cluster. On new machines, bring the "
                 "authorities that were backed up with it, with etcd_restore_pki.yml, before the cluster is built."
             )
+
+    def _check_keys(self, keys: t.Sequence[str]) -> None:
+        """Raise where the API server of this node could not read the Secrets that the snapshot holds."""
+        named = _ENCRYPTION.search(self.pods.manifest("kube-apiserver") or "")
+        path = named.group(1) if named else ""
+        known = _KEY_NAME.findall(read_text(path) or "") if path else []
+        missing = [key for key in keys if key not in known]
+        if not missing:
+            return
+        has = f"{path} has {', '.join(known) or 'none'}" if path else "the API server of this node is given none"
+        raise KubesteadError(
+            f"{UNCHANGED} Nobody could read the Secrets of the snapshot after a restore: they are encrypted with {', '.join(missing)}, "
+            f"and {has}. The key was changed since, it seems. The old one is in encryption/configuration.yaml of the .pki.tar.gz of "
+            f"that backup: add its two lines, name and secret, as the last under `keys` to {path or KEYS} on every control plane, and "
+            "run the same again. docs/etcd.md has the commands."
+        )
 
     def prepare(self, snapshot: str, sha256: str, cluster: t.Sequence[str], token: str, bump: int) -> dict[str, t.Any]:
         """Lay the new data beside the old, which still serves."""

@@ -36,17 +36,22 @@ _SECTOR = 512  # the size of a database is a multiple of it, so that the hash be
 _ROOT_CA = b"/configmaps/kube-system/kube-root-ca.crt"
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
 _IMAGE_VERSION = re.compile(r"^\s*image:\s*\S+:v?(\d[^\s\"']*)", re.MULTILINE)
+# Behind an entry's name: three numbers, then the value, which begins with the key's name where the API server encrypted it.
+_ENCRYPTED = re.compile(
+    rb"(?:[\x10\x18\x20][\x80-\xff]*[\x00-\x7f])*\x2a[\x80-\xff]*[\x00-\x7f]k8s:enc:[a-z]+:v[0-9]+:([^:\s]+):"
+)
 _CHUNK = 1024 * 1024
 
 
 class Content(t.NamedTuple):
-    """What a snapshot tells of itself; authorities are the hashes of the cluster's certificate authorities."""
+    """What a snapshot tells of itself: hashes of the cluster's authorities, names of the keys that encrypt its Secrets."""
 
     size: int
     sha256: str
     revision: int
     total_keys: int
     authorities: t.Tuple[str, ...]
+    encryption_keys: t.Tuple[str, ...]
 
 
 def authority_hashes(text: bytes) -> tuple[str, ...]:
@@ -75,35 +80,39 @@ def read(path: str) -> Content:
                 f"{path} was cut short, or is damaged: its content does not have the hash that etcd wrote behind it."
             )
         try:
-            revision, total, authorities = _keys(data)
+            return Content(size, whole.hexdigest(), *_keys(data))
         except BoltError as error:
             raise KubesteadError(f"{path} is no snapshot of etcd: {error}.") from error
-    return Content(size, whole.hexdigest(), revision, total, authorities)
 
 
-def _keys(data: mmap.mmap) -> tuple[int, int, tuple[str, ...]]:
-    """Revision, number of keys that are not deleted, and the authorities in the newest entry that holds them."""
+def _keys(data: mmap.mmap) -> tuple[int, int, tuple[str, ...], tuple[str, ...]]:
+    """Revision, number of keys that are not deleted, the newest authorities, and the names of the keys that encrypt."""
     bolt = Bolt(data)
     bucket = bolt.buckets().get(b"key")
     if bucket is None:
         raise BoltError("there is no bucket with keys in it")
     revision = 0
     names: set[bytes] = set()
+    encrypted: dict[bytes, bytes] = {}
     authorities: tuple[str, ...] = ()
     # In the order of their revisions, each the name of an entry. Behind that of a deletion stands a t.
     for key, start, size in bolt.items(bucket):
         revision = int.from_bytes(key[:8], "big")
         if not size:
             continue  # what a restore puts there to raise the revision
-        name = _name(data, start, size)
+        name, end = _name(data, start, size)
         (names.discard if key[17:] == b"t" else names.add)(name)
+        encrypted.pop(name, None)
+        if match := _ENCRYPTED.match(data, end, start + size):
+            encrypted[name] = match.group(1)
         if name.endswith(_ROOT_CA):
             authorities = authority_hashes(data[start : start + size])
-    return revision, len(names), authorities
+    used = {name.decode("utf-8", "replace") for name in encrypted.values()}
+    return revision, len(names), authorities, tuple(sorted(used))
 
 
-def _name(data: mmap.mmap, start: int, size: int) -> bytes:
-    """The key's name: the first field of the message that an entry is, which begins with 10 and its length."""
+def _name(data: mmap.mmap, start: int, size: int) -> tuple[bytes, int]:
+    """The key's name and where it ends: the first field of the message that an entry is, which begins with 10 and its length."""
     head = data[start : start + min(size, 6)]
     if head[:1] != b"\x0a":
         raise BoltError("an entry of it is none of etcd's")
@@ -113,7 +122,7 @@ def _name(data: mmap.mmap, start: int, size: int) -> bytes:
         if byte < 0x80:
             break
     first = start + used + 2
-    return bytes(data[first : first + length])
+    return bytes(data[first : first + length]), first + length
 
 
 def named(moment: datetime.datetime) -> str:

@@ -49,6 +49,12 @@ options:
     type: list
     elements: str
     default: []
+  encryption_keys:
+    description:
+      - The names of the keys that values in the snapshot are encrypted with. This node's API server has to know them. For O(step=check).
+    type: list
+    elements: str
+    default: []
   size:
     description: The size of the snapshot in bytes, for which there has to be room. For O(step=check).
     type: int
@@ -90,6 +96,7 @@ EXAMPLES = r"""
   kubestead.cluster.etcd_restore:
     step: check
     authorities: "{{ snapshot.authorities }}"
+    encryption_keys: "{{ snapshot.encryption_keys }}"
     size: "{{ snapshot.size }}"
   register: member
 """
@@ -136,7 +143,7 @@ def perform(module: AnsibleModule, restore: Restore) -> dict[str, t.Any]:
     """Do one step; gives the module's result."""
     given = module.params
     if given["step"] == "check":
-        return restore.check(given["authorities"], given["size"])
+        return restore.check(given["authorities"], given["size"], given["encryption_keys"])
     if module.check_mode:
         return {"changed": given["step"] != "verify"}
     if given["step"] == "verify":
@@ -156,6 +163,7 @@ def main() -> t.NoReturn:
         argument_spec={
             "step": {"type": "str", "choices": ["check", "prepare", "replace", "start", "verify"], "required": True},
             "authorities": {"type": "list", "elements": "str", "default": []},
+            "encryption_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "size": {"type": "int", "default": 0},
             "snapshot": {"type": "path"},
             "sha256": {"type": "str"},

@@ -61,6 +61,11 @@ authorities:
   returned: success
   type: list
   elements: str
+encryption_keys:
+  description: The names of the keys that values in it are encrypted with, such as Secrets. Empty where none are.
+  returned: success
+  type: list
+  elements: str
 """
 
 import json

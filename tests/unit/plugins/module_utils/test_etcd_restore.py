@@ -19,6 +19,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._etcd_restore im
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils._etcd_snapshot import authority_hashes, read
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubernetes_state import KubernetesState
+from ansible_collections.kubestead.cluster.plugins.module_utils._secrets_encryption import Key, render
 from ansible_collections.kubestead.cluster.plugins.module_utils._static_pod_manifests import StaticPodManifests
 from ansible_collections.kubestead.cluster.plugins.modules import etcd_restore
 
@@ -171,6 +172,33 @@ def test_what_cannot_be_restored_is_refused(
         restore().check(authorities, size)
     assert refused.value.message.startswith("Nothing was changed.")
     assert machine.happened == []
+
+
+@pytest.mark.parametrize(
+    ("present", "keys", "said"),
+    [
+        (["key2"], ["key1"], "encrypted with key1, and .*encryption.yaml has key2"),
+        (["key2"], ["key1", "key2"], "encrypted with key1, and"),
+        (None, ["key1"], "the API server of this node is given none"),
+        (["key2", "key1"], ["key1"], ""),
+        (["key1"], [], ""),
+        (None, [], ""),
+    ],
+)
+def test_secrets_that_nobody_could_read_are_not_brought_back(
+    restore: Callable[..., Restore], machine: Machine, present: list[str] | None, keys: list[str], said: str
+) -> None:
+    if present is not None:
+        path = machine.root / "encryption.yaml"
+        path.write_text(render(Key(name, "A" * 43 + "=") for name in present))
+        (machine.manifests / "kube-apiserver.yaml").write_text(f"    - --encryption-provider-config={path}\n")
+    if not said:
+        assert restore().check([AUTHORITY], 1000, keys)["changed"] is False
+        return
+    with pytest.raises(KubesteadError, match=said) as refused:
+        restore().check([AUTHORITY], 1000, keys)
+    assert refused.value.message.startswith("Nothing was changed.")
+    assert "as the last under `keys`" in refused.value.message
 
 
 def test_a_machine_that_was_not_built_is_refused(restore: Callable[..., Restore], machine: Machine) -> None:

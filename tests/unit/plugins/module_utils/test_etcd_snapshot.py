@@ -41,6 +41,20 @@ def blobs(name: str = "etcd_snapshot") -> list[bytes]:
     return [base64.b64decode(json.loads(line)["result"]["blob"]) for line in lines]
 
 
+def encrypted(number: int = 42, key: str = "key1") -> bytes:
+    """The recorded snapshot with one of its pods as the API server would have encrypted it."""
+    data = b"".join(blobs())[:-32]
+    name = b"\x0a\x1d/registry/pods/default/web-%d" % number
+    start = data.index(name)
+    size = len(name) + 6 + 2 + len("a small object")
+    numbers = data[start + len(name) : start + len(name) + 6]
+    value = f"k8s:enc:secretbox:v1:{key}:".encode().ljust(size - 16, b"\0")
+    entry = b"\x0a\x06/r/web" + numbers + b"\x2a" + bytes([len(value)]) + value
+    assert len(entry) == size
+    data = data[:start] + entry + data[start + size :]
+    return data + hashlib.sha256(data).digest()
+
+
 class Scripted(Etcd):
     """A member that sends what was recorded, or something else."""
 
@@ -139,6 +153,28 @@ def test_after_a_restore_an_entry_without_a_name_raises_the_revision(file: Path)
     content = read(str(file))
     assert (content.revision, content.total_keys) == (1795266198141, KEYS + 2)
     assert content.authorities == (AUTHORITY,)
+
+
+def test_the_keys_that_values_are_encrypted_with_are_told(file: Path) -> None:
+    assert read(str(file)).encryption_keys == ()
+    file.write_bytes(encrypted(key="key7"))
+    assert read(str(file)).encryption_keys == ("key7",)
+
+
+def test_what_only_an_older_revision_was_encrypted_with_is_not_told(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_bytes(encrypted())
+    # All entries as revisions of one key: the last of them is not encrypted.
+    name = _etcd_snapshot._name
+    monkeypatch.setattr(_etcd_snapshot, "_name", lambda *given: (b"/one", name(*given)[1]))
+    assert read(str(file)).encryption_keys == ()
+
+
+def test_a_value_that_only_speaks_of_encryption_is_not_encrypted(file: Path) -> None:
+    data = encrypted()[:-32].replace(b"k8s:enc:secretbox", b" k8s:enc:secretbo")
+    file.write_bytes(data + hashlib.sha256(data).digest())
+    assert read(str(file)).encryption_keys == ()
 
 
 def test_one_that_was_taken_is_roots_alone_and_described_beside(snapshots: Callable[..., Snapshots]) -> None:
