@@ -16,10 +16,12 @@ MAX_FAILURES = 5
 
 
 def print_outcome(console: Console, phases: Sequence[PhaseTime], hosts: dict[str, HostStats]) -> None:
-    """Say that the run succeeded, how long it took and what it changed."""
+    """Say that the run succeeded, how long it took, what it changed, and whom it did without."""
     changed = {name: host.changed for name, host in hosts.items() if host.changed}
     what = ", ".join(f"{name} {count}" for name, count in changed.items()) if changed else "nothing"
-    _print(console, f"Done in {seconds(sum(phase.seconds for phase in phases))}. Changed: {what}.")
+    unreached = [name for name, host in hosts.items() if host.unreachable]
+    without = f" Not reached: {', '.join(unreached)}." if unreached else ""
+    _print(console, f"Done in {seconds(sum(phase.seconds for phase in phases))}. Changed: {what}.{without}")
 
 
 def print_failures(console: Console, failures: Sequence[Failure]) -> None:

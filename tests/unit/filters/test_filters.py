@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.kubestead.cluster.plugins.filter.bootstrap_host import FilterModule as BootstrapHost
+from ansible_collections.kubestead.cluster.plugins.filter.complaints import FilterModule as Complaints
 from ansible_collections.kubestead.cluster.plugins.filter.if_readable import FilterModule as IfReadable
 from ansible_collections.kubestead.cluster.plugins.filter.node_address import FilterModule as NodeAddress
 from ansible_collections.kubestead.cluster.plugins.filter.taints import FilterModule as Taints
 from ansible_collections.kubestead.cluster.plugins.filter.to_toml import to_toml
 
 bootstrap_host = BootstrapHost().filters()["bootstrap_host"]
+complaints = Complaints().filters()["complaints"]
 if_readable = IfReadable().filters()["if_readable"]
 node_address = NodeAddress().filters()["node_address"]
 taints = Taints().filters()["taints"]
@@ -138,3 +140,17 @@ def test_every_file_that_cannot_be_read_is_named_with_its_line(inventory: Path, 
     ]
     assert "a tab, where YAML wants spaces" in lines[1]
     assert "names with values are wanted here" in lines[3]
+
+
+def test_hosts_that_did_not_answer_are_named_with_their_reasons() -> None:
+    refused = "Task failed: Failed to connect to the host via ssh: ssh: connect to host 192.0.2.7\nport 22: Connection refused\n"
+    hostvars: dict[str, dict[str, Any]] = {
+        "cp-1": {"look": {"unreachable": True, "msg": refused}},
+        "cp-2": {"look": {"changed": False, "members": []}},
+        "cp-3": {},
+        "cp-4": {"look": {"failed": False, "failed_when_result": False, "msg": "etcd does not answer"}},
+    }
+    assert complaints(hostvars, hostvars, "look") == [
+        "cp-1: Failed to connect to the host via ssh: ssh: connect to host 192.0.2.7 port 22: Connection refused",
+        "cp-4: etcd does not answer",
+    ]

@@ -61,6 +61,12 @@ def test_the_outcome_names_what_changed_or_that_nothing_did() -> None:
     assert printed(target) == "Done in 4.5 s. Changed: nothing.\nDone in 0.0 s. Changed: a 2.\n"
 
 
+def test_the_outcome_names_the_hosts_that_the_run_did_without() -> None:
+    target = console()
+    report.print_outcome(target, [], {"cp-1": HostStats(ok=3), "cp-2": HostStats(ok=1, unreachable=1)})
+    assert printed(target) == "Done in 0.0 s. Changed: nothing. Not reached: cp-2.\n"
+
+
 def test_a_run_that_never_began_shows_ansibles_words(tmp_path: Path) -> None:
     log = tmp_path / "output.log"
     log.write_text("ERROR! Syntax Error while loading YAML.\n", encoding="utf-8")
