@@ -15,10 +15,11 @@ def confirmation(options: RunOptions, variable: str, verb: str, deed: str, *, ye
 
     Empty where the options for ansible-playbook have it already. The deed says what happens, with ``{}`` for the cluster.
     """
-    from kubestead.runs.variables import read
+    from kubestead.runs.variables import check_limit, read
 
     if any(f"{variable}=" in word for word in options.passthrough):
         return {}
+    check_limit(options.inventory, options.limit, options.passthrough)
     name = str(read(options.inventory, options.passthrough)["cluster_name"])
     known = "{{" not in name  # only the playbook can tell what a template becomes
     if yes and known:
@@ -28,13 +29,12 @@ def confirmation(options: RunOptions, variable: str, verb: str, deed: str, *, ye
         raise refused(
             f"the cluster's name is made by a template, {name}. To {verb} it {hint.partition('or ')[2]}", USAGE
         )
+    cluster = f"the cluster {name}" if known else "the cluster"
+    what = cluster if options.limit is None else f"{options.limit} of {cluster}"
     if not sys.stdin.isatty():
         raise refused(
-            f"a {verb} {deed.format(name if known else 'the cluster')}, and there is no terminal to ask at. "
-            f"If that is what you want, {hint}",
-            USAGE,
+            f"a {verb} {deed.format(what)}, and there is no terminal to ask at. If that is what you want, {hint}", USAGE
         )
-    what = f"the cluster {name}" if options.limit is None else f"{options.limit} of the cluster {name}"
     answer = str(typer.prompt(f"This {deed.format(what)}. Type the cluster's name to go on", err=True))
     if known and answer != name:
         raise refused(f"{answer!r} is not the name of this cluster. Nothing was changed.", FAILED)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +13,14 @@ from kubestead.cli import certs, etcd, lab, mirror, node, runs
 from kubestead.cli.cluster import apply, plan, reset, smoke
 from kubestead.cli.init import init
 from kubestead.cli.kubeconfig import kubeconfig
-from kubestead.cli.options import PassThrough, PassThroughPlan
+from kubestead.cli.options import (
+    InventoryOption,
+    LimitOption,
+    PassThrough,
+    PassThroughPlan,
+    RunOptions,
+    StartAtOption,
+)
 from kubestead.cli.rebuild import rebuild
 from kubestead.cli.running import explained
 from kubestead.cli.schema import schema
@@ -58,10 +64,12 @@ app.command()(schema)
 @app.command("run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def run(
     context: typer.Context,
-    playbook: Annotated[str, typer.Argument(help="A playbook of the collection, such as site or reset.")],
-    inventory: Annotated[Path, typer.Option("--inventory", "-i", exists=True, help="The inventory: a file or folder.")],
-    limit: Annotated[str | None, typer.Option("--limit", "-l", help="Only these hosts.")] = None,
-    start_at: Annotated[str | None, typer.Option(help="Leave out the phases before this one.")] = None,
+    playbook: Annotated[
+        str, typer.Argument(help="A playbook of the collection, such as site or reset, or the path of your own.")
+    ],
+    inventory: InventoryOption = None,
+    limit: LimitOption = None,
+    start_at: StartAtOption = None,
     check: Annotated[bool, typer.Option("--check", help="Only say what would change.")] = False,
 ) -> None:
     """Run any playbook, with progress and explanations.
@@ -72,6 +80,7 @@ def run(
     from kubestead.runs.playbooks import questions
 
     with explained():
+        options = RunOptions.given(context, inventory, limit=limit, start_at=start_at)
         answers = {
             name: typer.prompt(prompt)
             for name, prompt in questions(playbook).items()
@@ -79,12 +88,12 @@ def run(
         }
         result = run_playbook(
             playbook,
-            inventory,
-            limit=limit,
-            start_at=start_at,
+            options.inventory,
+            limit=options.limit,
+            start_at=options.start_at,
             check=check,
             extra_vars=answers,
-            passthrough=context.args,
+            passthrough=options.passthrough,
         )
     raise typer.Exit(result.rc)
 

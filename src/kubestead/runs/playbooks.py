@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import shlex
 import shutil
 import sys
@@ -20,6 +21,7 @@ COLLECTION = "kubestead.cluster"
 READ_ONLY = tuple(
     f"{COLLECTION}.{name}" for name in ("certificates", "etcd_status", "kubeconfig", "status", "validate")
 )  # they change nothing on any host
+_TAGS_OF_ANSIBLE = ("all", "always", "never", "tagged", "untagged")
 
 
 class PlaybookError(ValueError):
@@ -57,7 +59,12 @@ def resolve(playbook: str) -> str:
     name = playbook.removeprefix(f"{COLLECTION}.")
     known = sorted(path.stem for path in (collection_root() / "playbooks").glob("*.yml"))
     if name not in known:
-        raise PlaybookError(f"{COLLECTION} has no playbook {name!r}; it has {', '.join(known)}")
+        near = difflib.get_close_matches(name.replace("-", "_"), known, 1)
+        hint = f"; did you mean {near[0]}?" if near else "."
+        raise PlaybookError(
+            f"{COLLECTION} has no playbook {name!r}{hint} It has {', '.join(known)}. "
+            "One of your own is named by its path, such as ./mine.yml."
+        )
     return f"{COLLECTION}.{name}"
 
 
@@ -94,6 +101,23 @@ def phases_before(phase: str) -> list[str]:
     if phase not in PHASES:
         raise PlaybookError(f"there is no phase {phase!r}; the phases are {', '.join(PHASES)}")
     return list(PHASES[: PHASES.index(phase)])
+
+
+def check_tags(playbook: str, tags: Sequence[str]) -> None:
+    """Refuse a tag that nothing of a playbook (as :func:`resolve` names it) carries: Ansible would do nothing, and call that a success.
+
+    A user's own playbook may have its tags anywhere, and is not looked through.
+    """
+    if playbook == playbook.removeprefix(f"{COLLECTION}."):
+        return
+    known = list(dict.fromkeys(tag for play in _plays(_file(playbook)) for tag in _words(play.get("tags"))))
+    phases = [tag for tag in PHASES if tag in known]
+    for tag in (one.strip() for word in tags for one in word.split(",")):
+        if tag and tag not in {*known, *_TAGS_OF_ANSIBLE}:
+            near = difflib.get_close_matches(tag, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else "."
+            has = f"The phases are {', '.join(phases)}." if phases else f"{playbook} has no tags."
+            raise PlaybookError(f"there is no tag {tag!r}{hint} {has} Nothing was begun.")
 
 
 def planned(playbook: str, options: Sequence[str] = ()) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -27,6 +28,7 @@ from kubestead.runs.playbooks import (
     COLLECTION,
     READ_ONLY,
     PlaybookError,
+    check_tags,
     command_line,
     executables,
     phases_before,
@@ -40,6 +42,7 @@ from kubestead.runs.record import FORMAT, Record
 from kubestead.runs.render import choose_renderer, seconds
 from kubestead.runs.secrets import Secrets, hide_options
 from kubestead.runs.terminal import lasting, outlive_terminal
+from kubestead.runs.variables import check_limit
 
 INTERRUPTED = 130
 TIMED_OUT = 124  # as timeout(1) has it
@@ -101,13 +104,16 @@ def run_playbook(
     ``shown_vars`` take the place of ``extra_vars`` in the line that is shown, where those name what only this process has.
     After ``time_limit`` seconds the run is stopped as Ctrl-C stops it.
     ``extra_vars`` and ``passthrough`` are seen in the list of processes and in the record: no secrets in them. A
-    failure is explained here and told by the result; only a playbook or a phase that there is not, and a question of the playbook
-    that neither of the two answers, raise :class:`~kubestead.runs.playbooks.PlaybookError`; and a run that would change what
-    another run is changing raises :class:`~kubestead.runs.lock.LockedError`.
+    failure is explained here and told by the result; only a playbook, a phase, a tag or a host of the limit that there is not, and a
+    question of the playbook that neither of the two answers, raise :class:`~kubestead.runs.playbooks.PlaybookError`; and a run that would
+    change what another run is changing raises :class:`~kubestead.runs.lock.LockedError`.
     """
     console = lasting(console or Console())
     target = resolve(playbook)
     _refuse_unanswered(playbook, extra_vars or {}, passthrough)
+    check_tags(target, [*(tags or ()), *_values(passthrough, "--tags", "-t", "--skip-tags")])
+    for hosts in (limit, *_values(passthrough, "--limit", "-l")):
+        check_limit(inventory, hosts, passthrough)
     options = _options(limit, tags, extra_vars, check, start_at, passthrough)
     shown = _options(limit, tags, shown_vars or extra_vars, check, start_at, passthrough)
     command = command_line(target, ["-i", str(inventory), *shown])
@@ -182,6 +188,14 @@ def _refuse_unanswered(playbook: str, extra_vars: Mapping[str, Any], passthrough
             raise PlaybookError(
                 f"{word} would ask where nobody sees it. Put the password into a file, and give {instead} FILE"
             )
+
+
+def _values(passthrough: Sequence[str], *names: str) -> list[str]:
+    """What options for ansible-playbook were given, as ``--tags join`` or ``--tags=join``."""
+    apart = [value for word, value in pairwise(passthrough) if word in names]
+    return apart + [
+        value for name, _, value in (word.partition("=") for word in passthrough) if value and name in names
+    ]
 
 
 def _options(

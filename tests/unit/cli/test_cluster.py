@@ -89,8 +89,26 @@ def test_yes_knows_the_default_name(cli: CliRunner, runs: FakeRuns, inventory: P
 def test_without_a_terminal_a_reset_says_what_to_type(cli: CliRunner, runs: FakeRuns, inventory: Path) -> None:
     result = cli.invoke(app, ["reset", "-i", "prod"])
     assert result.exit_code == 2
-    assert "removes prod and all its data" in result.stderr
+    assert "a reset removes the cluster prod and all its data" in result.stderr
     assert "with --yes, or with: -- -e reset_confirm=prod" in result.stderr
+    assert runs.calls == []
+
+
+def test_without_a_terminal_a_reset_of_one_machine_says_that_it_is_one(
+    cli: CliRunner, runs: FakeRuns, inventory: Path
+) -> None:
+    result = cli.invoke(app, ["reset", "-i", "prod", "--limit", "worker-1"])
+    assert result.exit_code == 2
+    assert "a reset removes worker-1 of the cluster prod and all its data" in result.stderr
+
+
+def test_a_reset_of_a_machine_that_there_is_not_asks_nothing(
+    cli: CliRunner, runs: FakeRuns, inventory: Path, terminal: None
+) -> None:
+    result = cli.invoke(app, ["reset", "-i", "prod", "--limit", "wroker-1"], input="prod\n")
+    assert result.exit_code == 2
+    assert "Did you mean worker-1?" in result.stderr
+    assert "Type the cluster's name" not in result.stderr
     assert runs.calls == []
 
 

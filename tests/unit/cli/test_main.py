@@ -59,6 +59,18 @@ def test_an_unknown_playbook_is_an_error_of_usage(cli: CliRunner) -> None:
     assert "no playbook 'nonsense'" in result.output
 
 
+def test_run_takes_the_inventory_from_where_the_verbs_do(
+    cli: CliRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KUBESTEAD_INVENTORY", raising=False)
+    result = cli.invoke(app, ["run", "site"])
+    assert result.exit_code == 2
+    assert "there is no inventory to work on" in result.output
+    monkeypatch.setenv("KUBESTEAD_INVENTORY", str(ROOT / "inventories/lab"))
+    assert "did you mean site?" in cli.invoke(app, ["run", "siet"]).output
+
+
 def test_an_inventory_that_is_not_there_is_an_error_of_usage(cli: CliRunner) -> None:
     result = cli.invoke(app, ["run", "site", "--inventory", "nowhere"])
     assert result.exit_code == 2

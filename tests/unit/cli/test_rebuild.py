@@ -214,7 +214,7 @@ def test_a_time_limit_that_is_none_is_refused(cli: CliRunner, runs: FakeRuns, in
 def test_without_a_terminal_a_rebuild_wants_yes(cli: CliRunner, runs: FakeRuns, inventory: Path) -> None:
     result = cli.invoke(app, ["rebuild", "-i", "prod"])
     assert result.exit_code == 2
-    assert "a rebuild removes prod and all its data" in result.stderr
+    assert "a rebuild removes the cluster prod and all its data" in result.stderr
     assert runs.calls == []
 
 

@@ -17,8 +17,33 @@ def test_a_playbook_is_called_by_its_full_name() -> None:
 
 
 def test_an_unknown_playbook_is_an_error_that_names_the_known() -> None:
-    with pytest.raises(PlaybookError, match=r"no playbook 'siet'; it has .*site"):
+    with pytest.raises(PlaybookError, match=r"no playbook 'siet'; did you mean site\? It has .*site"):
         playbooks.resolve("siet")
+
+
+def test_the_nearest_playbook_is_suggested() -> None:
+    with pytest.raises(
+        PlaybookError, match=r"no playbook 'rotate-encryption-key'; did you mean rotate_encryption_key\?"
+    ):
+        playbooks.resolve("rotate-encryption-key")
+
+
+def test_a_tag_that_nothing_carries_is_refused(tmp_path: Path) -> None:
+    playbooks.check_tags("kubestead.cluster.site", ["balance,join", "always"])
+    with pytest.raises(PlaybookError, match=r"no tag 'bootstrp'; did you mean bootstrap\? The phases are validate, "):
+        playbooks.check_tags("kubestead.cluster.site", ["join", "verify, bootstrp"])
+    with pytest.raises(PlaybookError, match=r"no tag 'nonsense'\. The phases are validate"):
+        playbooks.check_tags("kubestead.cluster.rebuild", ["nonsense"])
+    with pytest.raises(PlaybookError, match=r"reset has no tags"):
+        playbooks.check_tags("kubestead.cluster.reset", ["prepare"])
+    playbooks.check_tags(str(tmp_path / "mine.yml"), ["whatever"])
+
+
+def test_every_tag_of_a_task_stands_at_a_play_too() -> None:
+    """Only those of plays are known to check_tags."""
+    root = playbooks.collection_root()
+    files = [*(root / "roles").glob("*/tasks/*.yml"), *(root / "playbooks/tasks").glob("*.yml")]
+    assert [path for path in files if "tags:" in path.read_text(encoding="utf-8")] == []
 
 
 def test_a_users_own_playbook_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

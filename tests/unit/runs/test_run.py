@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -58,6 +59,24 @@ def test_a_good_run(place: Path) -> None:
     outcome = json.loads((result.record / "run.json").read_text())
     assert outcome["ok"]
     assert "PLAY RECAP" in (result.record / "output.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"tags": ["jion"]}, "no tag 'jion'"),
+        ({"passthrough": ["--skip-tags", "verfy"]}, "no tag 'verfy'"),
+        ({"passthrough": ["--tags=verfy"]}, "no tag 'verfy'"),
+        ({"limit": "three"}, "no host or group 'three'"),
+        ({"passthrough": ["-l", "one,three"]}, "no host or group 'three'"),
+    ],
+)
+def test_what_would_leave_out_hosts_or_phases_in_silence_is_refused(
+    place: Path, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(PlaybookError, match=said):
+        run_playbook("site", place / "hosts.yml", console=Console(file=io.StringIO()), **options)
+    assert not (place / "state").exists()
 
 
 def test_a_failed_run_says_how_to_go_on(place: Path) -> None:
