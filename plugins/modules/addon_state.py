@@ -3,7 +3,7 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Module: which add-ons a cluster has."""
+"""Module: which add-ons a cluster has, and whether they are ready."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DOCUMENTATION = r"""
 module: addon_state
 author: Kubestead contributors (@kubestead)
 version_added: 0.1.0
-short_description: Which add-ons of Kubestead a cluster has
+short_description: Which add-ons of Kubestead a cluster has, and whether they are ready
 description:
   - Looks for workloads that carry the label C(kubestead.io/owner), with which M(kubestead.cluster.kubectl_apply) marks what is ours.
   - One question for all add-ons, so that a role need not look for an add-on that is off and was never there.
@@ -47,13 +47,36 @@ ansible_facts:
       type: list
       elements: str
       returned: always
-      sample: [flannel, metrics-server]
+      sample: [metrics-server]
+    kubestead_addon_workloads:
+      description: The workloads of which they are made, sorted.
+      type: list
+      elements: dict
+      returned: always
+      contains:
+        addon:
+          description: Value of the label.
+          type: str
+          returned: always
+        name:
+          description: Kind, namespace and name.
+          type: str
+          returned: always
+        version:
+          description: The tag of its image. Empty where that has none.
+          type: str
+          returned: always
+        trouble:
+          description: What it lacks to be ready. Empty where it is.
+          type: str
+          returned: always
 """
 
 import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.kubestead.cluster.plugins.module_utils import _objects as objects
 from ansible_collections.kubestead.cluster.plugins.module_utils._apply import OWNER_LABEL
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import PATIENCE, Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils._node_operation import conclude
@@ -65,11 +88,28 @@ def look(module: AnsibleModule) -> dict[str, t.Any]:
     """The add-ons, as facts."""
     kubeconfig = module.params["kubeconfig"]
     found = Kubectl(module, kubeconfig, PATIENCE).get(WORKLOADS, "--all-namespaces", "--selector", OWNER_LABEL)
-    return _facts({item["metadata"]["labels"][OWNER_LABEL] for item in found})
+    return _facts(sorted(map(_workload, found), key=lambda one: (one["addon"], one["name"])))
 
 
-def _facts(owners: t.Iterable[str]) -> dict[str, t.Any]:
-    return {"changed": False, "ansible_facts": {"kubestead_addons": sorted(owners)}}
+def _workload(item: objects.Object) -> dict[str, str]:
+    meta = item["metadata"]
+    containers = item.get("spec", {}).get("template", {}).get("spec", {}).get("containers") or [{}]
+    # Of host:port/name:tag@digest, what stands between the last colon of the last part and the digest.
+    image = containers[0].get("image", "").partition("@")[0].rpartition("/")[2]
+    return {
+        "addon": meta["labels"][OWNER_LABEL],
+        "name": f"{item['kind']} {meta.get('namespace', '')}/{meta['name']}",
+        "version": image.partition(":")[2],
+        "trouble": objects.not_ready(item) or "",
+    }
+
+
+def _facts(workloads: t.Sequence[t.Mapping[str, str]]) -> dict[str, t.Any]:
+    owners = sorted({one["addon"] for one in workloads})
+    return {
+        "changed": False,
+        "ansible_facts": {"kubestead_addons": owners, "kubestead_addon_workloads": list(workloads)},
+    }
 
 
 def main() -> t.NoReturn:

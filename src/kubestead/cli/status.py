@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def status(context: typer.Context, inventory: InventoryOption = None, as_json: JsonOption = False) -> None:
     """Show how the cluster is now, and what is amiss.
 
-    Nodes, versions, etcd, certificates, the virtual address, and what differs from the inventory. Ends with 1 where something is amiss.
+    Nodes, versions, etcd, certificates, the virtual address, add-ons, what differs from the inventory. Ends with 1 where something is amiss.
     """
     from kubestead.runs.status import judge
 
@@ -56,6 +56,9 @@ def _print(found: ClusterStatus) -> None:
         console.print(table)
     if found.virtual_ip:
         typer.echo(f"virtual address {found.virtual_ip}: {' and '.join(found.virtual_ip_holders) or 'held by nobody'}")
+    if found.addons:
+        told = (f"{one.name} {one.version}".strip() + (" ready" if one.ready else " not ready") for one in found.addons)
+        typer.echo(f"add-ons: {', '.join(told)}")
     typer.echo("\nNothing is amiss." if found.healthy else f"\nAmiss ({len(found.problems)}):")
     for problem in found.problems:
         typer.echo(f"- {problem}")

@@ -26,12 +26,22 @@ class NodeRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AddOn:
+    """One add-on of Kubestead, made of one or more workloads."""
+
+    name: str
+    version: str = ""
+    ready: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterStatus:
     """How a cluster is."""
 
     nodes: list[NodeRow] = field(default_factory=list)
     virtual_ip: str = ""
     virtual_ip_holders: list[str] = field(default_factory=list)
+    addons: list[AddOn] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -54,9 +64,12 @@ def judge(found: Found, silent: Sequence[str], now: datetime) -> ClusterStatus:
         *_of_etcd(views, nodes),
         *_of_certificates(views, now),
         *_of_the_virtual_ip(virtual_ip, holders, silent),
+        *_of_add_ons(found),
     ]
     rows = [_row(name, nodes.get(name), names.get(name), found) for name in dict.fromkeys([*nodes, *names])]
-    return ClusterStatus(nodes=rows, virtual_ip=virtual_ip, virtual_ip_holders=holders, problems=problems)
+    return ClusterStatus(
+        nodes=rows, virtual_ip=virtual_ip, virtual_ip_holders=holders, addons=_add_ons(found), problems=problems
+    )
 
 
 def _is_node(told: Mapping[str, Any]) -> bool:
@@ -120,6 +133,34 @@ def _of_the_virtual_ip(address: str, holders: Sequence[str], silent: Sequence[st
         yield f"no machine holds the virtual address {address}"
     if len(holders) > 1:
         yield f"the virtual address {address} is held by {' and '.join(holders)} at the same time"
+
+
+def _workloads(found: Found) -> Sequence[Mapping[str, Any]]:
+    """Those of the add-ons, as the first control plane has them that was told any."""
+    return next((told["addons"] for told in found.values() if told.get("addons")), ())
+
+
+def _add_ons(found: Found) -> list[AddOn]:
+    workloads = _workloads(found)
+    return [
+        AddOn(
+            name=name,
+            version=next((one["version"] for one in parts if one["version"]), "").removeprefix("v"),
+            ready=not any(one["trouble"] for one in parts),
+        )
+        for name in dict.fromkeys(one["addon"] for one in workloads)
+        for parts in [[one for one in workloads if one["addon"] == name]]
+    ]
+
+
+def _of_add_ons(found: Found) -> Iterator[str]:
+    for one in _workloads(found):
+        if one["trouble"]:
+            yield f"the add-on {one['addon']} is not ready: of its {one['name']}, {one['trouble']}"
+    told = [told for told in found.values() if (told.get("cluster") or {}).get("nodes")]
+    errors = [one["addons_error"] for one in told if one.get("addons_error")]
+    if told and len(errors) == len(told):
+        yield f"nobody could tell of the add-ons: {errors[0]}"
 
 
 def _row(name: str, node: Mapping[str, Any] | None, host: str | None, found: Found) -> NodeRow:

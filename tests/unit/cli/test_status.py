@@ -52,6 +52,14 @@ def test_a_healthy_cluster(cli: CliRunner, healthy: FakeRuns, inventory: Path) -
     assert "phase verify" in result.stderr, "progress is beside the answer"
 
 
+def test_add_ons_have_a_line(cli: CliRunner, healthy: FakeRuns, inventory: Path) -> None:
+    workload = {"addon": "metrics-server", "name": "Deployment a/b", "version": "v0.8.1", "trouble": ""}
+    healthy.data["status"]["worker-1"]["addons"] = [workload]
+    assert "\nadd-ons: metrics-server 0.8.1 ready\n" in cli.invoke(app, ["status", "-i", "prod"]).stdout
+    document = json.loads(cli.invoke(app, ["status", "-i", "prod", "--json"]).stdout)
+    assert document["addons"] == [{"name": "metrics-server", "version": "0.8.1", "ready": True}]
+
+
 def test_a_host_without_an_answer_is_amiss(cli: CliRunner, healthy: FakeRuns, inventory: Path) -> None:
     healthy.rc, healthy.data = 4, {}
     result = cli.invoke(app, ["status", "-i", "prod"])

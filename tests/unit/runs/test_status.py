@@ -180,3 +180,33 @@ def test_the_virtual_address(found: dict[str, Any]) -> None:
         found[name]["addresses"] = []
     assert of(found).problems == ["no machine holds the virtual address 192.0.2.10"]
     assert len(of(found, "balancer-2").problems) == 1, "the silent one may hold it"
+
+
+def addon(trouble: str = "", version: str = "v0.8.1") -> dict[str, str]:
+    name = "Deployment kube-system/metrics-server"
+    return {"addon": "metrics-server", "name": name, "version": version, "trouble": trouble}
+
+
+def test_add_ons_are_told_with_their_versions(found: dict[str, Any]) -> None:
+    assert of(found).addons == []
+    for name in ("control-plane-1", "control-plane-2"):
+        found[name].update(addons=[addon(), addon(version="")], addons_error="")
+    status = of(found)
+    assert [(one.name, one.version, one.ready) for one in status.addons] == [("metrics-server", "0.8.1", True)]
+    assert status.healthy
+
+
+def test_an_add_on_that_is_not_ready_is_amiss(found: dict[str, Any]) -> None:
+    found["control-plane-1"]["addons"] = [addon("1 of 2 pods are ready")]
+    status = of(found)
+    assert [one.ready for one in status.addons] == [False]
+    assert status.problems == [
+        "the add-on metrics-server is not ready: of its Deployment kube-system/metrics-server, 1 of 2 pods are ready"
+    ]
+
+
+def test_add_ons_that_nobody_could_tell_of_are_amiss_and_one_answer_is_enough(found: dict[str, Any]) -> None:
+    found["control-plane-1"]["addons_error"] = "kubectl: forbidden"
+    assert of(found).healthy
+    found["control-plane-2"]["addons_error"] = "kubectl: forbidden"
+    assert of(found).problems == ["nobody could tell of the add-ons: kubectl: forbidden"]
