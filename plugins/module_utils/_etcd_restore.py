@@ -62,8 +62,9 @@ def plan_of(manifest: t.Optional[str]) -> Plan:
     if set(found) != {"name", "data-dir", "initial-advertise-peer-urls"} or not image:
         raise KubesteadError(
             f"{UNCHANGED} This node has no manifest of etcd that tells of its member (/etc/kubernetes/manifests/etcd.yaml). "
-            "A snapshot is restored onto control planes that were built: build this one with site.yml first. If the cluster's "
-            "certificate authorities are lost as well, bring those of the backup before that, with etcd_restore_pki.yml."
+            "A snapshot is restored onto control planes that were built: build this one with `kubestead apply` (site.yml) first. If the "
+            "cluster's certificate authorities are lost as well, bring those of the backup before that, with `kubestead run "
+            "etcd_restore_pki`."
         )
     return Plan(found["name"], found["initial-advertise-peer-urls"], found["data-dir"], image.group(1))
 

@@ -58,7 +58,7 @@ def unpack(path: str, folder: str = FOLDER, write: bool = True) -> list[str]:
     if other:
         raise KubesteadError(
             f"Nothing was changed. This machine has files of another cluster: {', '.join(other)} below {folder} differ from those in the "
-            "backup. Reset the machine first (playbooks/reset.yml), if nothing on it is needed any more."
+            "backup. Reset the machine first (`kubestead reset --limit`, or playbooks/reset.yml), if nothing on it is needed any more."
         )
     missing = [name for name in contents if not os.path.exists(os.path.join(folder, name))]
     for name in missing if write else ():

@@ -13,7 +13,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils import _etcd_quo
 from ansible_collections.kubestead.cluster.plugins.module_utils._etcd import Member
 
 NOTHING = "Nothing was changed."
-DEAD = "remove_dead=true"
+DEAD = "`--dead` (`-e remove_dead=true`)"
 
 
 class Request(t.NamedTuple):
@@ -61,7 +61,10 @@ class Removal:
     def mistakes(self) -> list[str]:
         """Everything that is wrong with the request."""
         if not self.request.names:
-            return ["remove_nodes names no node. Say which ones are to leave: -e remove_nodes=worker-2,worker-3"]
+            return [
+                "remove_nodes names no node. Say which ones are to leave: `kubestead node remove worker-2 worker-3` "
+                "(`-e remove_nodes=worker-2,worker-3`)"
+            ]
         found = [*self._unknown(), *self._balancers(), *self._unreached()]
         return found + ([] if found else self._control_planes())
 
@@ -116,7 +119,7 @@ class Removal:
             if not node.exists and node.in_inventory and not {"control_plane", "workers"} & set(groups):
                 yield (
                     f"{node.name} is no node of this cluster: the inventory has it in {', '.join(groups) or 'no group'}. "
-                    f"A load balancer is taken off by playbooks/reset.yml with --limit {node.name}."
+                    f"`kubestead reset --limit {node.name}` (playbooks/reset.yml) takes a load balancer off."
                 )
 
     def _unreached(self) -> t.Iterator[str]:
@@ -124,7 +127,7 @@ class Removal:
             if node.in_inventory and not node.reachable and not node.dead:
                 yield (
                     f"{node.name} cannot be reached by SSH, so it could not be cleaned. Bring it back; or, if the machine is off for good, "
-                    f"say so with -e {DEAD}: the cluster then forgets it, and nothing is done on the machine."
+                    f"say so with {DEAD}: the cluster then forgets it, and nothing is done on the machine."
                 )
 
     def _control_planes(self) -> list[str]:
@@ -135,7 +138,7 @@ class Removal:
             last = "the last control plane" if len(there) == 1 else "all the control planes"
             return [
                 f"{_and(names & there)} would be {last} to go, and the cluster with it. If that is what you want, take the whole cluster "
-                "apart with playbooks/reset.yml."
+                "apart with `kubestead reset` (playbooks/reset.yml)."
             ]
         members = [member for member in map(self._member, (node.name for node in leaving)) if member]
         voters = [member for member in self.seen.members if not member.learner]

@@ -78,14 +78,23 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._etcd_snapshot i
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubernetes_state import read_text
 from ansible_collections.kubestead.cluster.plugins.module_utils._node_operation import conclude
 
+UNCHANGED = "Nothing was changed."
+
 
 def look(path: str, sha256: t.Optional[str]) -> dict[str, t.Any]:
     """Read the snapshot; gives the module's result."""
     if not os.path.isfile(path):
-        raise KubesteadError(f"There is no file {path}. Name a snapshot, such as playbooks/etcd_backup.yml makes.")
-    content = read(path)
+        raise KubesteadError(
+            f"There is no file {path}. Name a snapshot, such as `kubestead etcd backup` (playbooks/etcd_backup.yml) makes. {UNCHANGED}"
+        )
+    try:
+        content = read(path)
+    except KubesteadError as error:
+        raise KubesteadError(f"{error.message} {UNCHANGED}") from error
     if sha256 and content.sha256 != sha256:
-        raise KubesteadError(f"{path} is another file than expected: its SHA-256 is {content.sha256}, not {sha256}.")
+        raise KubesteadError(
+            f"{path} is another file than expected: its SHA-256 is {content.sha256}, not {sha256}. {UNCHANGED}"
+        )
     return {
         "changed": False,
         **content._asdict(),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def status(context: typer.Context, inventory: InventoryOption = None, as_json: JsonOption = False) -> None:
     """Show how the cluster is now, and what is amiss.
 
-    Nodes, versions, etcd, certificates, the virtual address, add-ons, what differs from the inventory. Ends with 1 where something is amiss.
+    Nodes, versions, etcd, certificates, the virtual address, add-ons, what differs from the inventory. Ends with 1 where one is amiss.
     """
     from kubestead.runs.status import judge
 

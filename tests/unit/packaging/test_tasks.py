@@ -48,3 +48,10 @@ def test_who_did_not_answer_is_told_with_the_reason(path: str, variable: str) ->
     assert f"kubestead.cluster.complaints(hostvars, '{variable}')" in text
     if path.startswith("playbooks"):
         assert f"register: {variable}\n" in text
+
+
+def test_the_archive_with_the_authorities_is_looked_for_before_a_machine_is_contacted() -> None:
+    for task in tasks("roles/etcd/tasks/pki.yml"):
+        assert "ansible.builtin.assert" in task
+        if "is ansible.builtin.file" in task["ansible.builtin.assert"]["that"]:
+            break

@@ -203,7 +203,7 @@ def test_secrets_that_nobody_could_read_are_not_brought_back(
 
 def test_a_machine_that_was_not_built_is_refused(restore: Callable[..., Restore], machine: Machine) -> None:
     (machine.manifests / "etcd.yaml").unlink()
-    with pytest.raises(KubesteadError, match=r"build this one with site\.yml first"):
+    with pytest.raises(KubesteadError, match=r"build this one with `kubestead apply` \(site\.yml\) first"):
         restore().check([AUTHORITY], 1000)
 
 

@@ -81,8 +81,13 @@ def test_what_a_snapshot_is(arrived: dict[str, Any]) -> None:
     assert (told["revision"], told["total_keys"], told["authorities"]) == (REVISION, KEYS, [AUTHORITY])
     with pytest.raises(KubesteadError, match="another file than expected"):
         look(path, "0" * 64)
-    with pytest.raises(KubesteadError, match="There is no file /nowhere"):
+    with pytest.raises(
+        KubesteadError, match=r"There is no file /nowhere\..*kubestead etcd backup.* Nothing was changed\."
+    ):
         look("/nowhere", None)
+    Path(path).write_bytes(Path(path).read_bytes()[:-1])
+    with pytest.raises(KubesteadError, match=r"cut short.* Nothing was changed\.$"):
+        look(path, None)
 
 
 def test_where_a_snapshot_does_not_tell_whose_it_is_the_file_beside_it_does(

@@ -89,6 +89,7 @@ def test_without_a_name_the_variable_is_told() -> None:
 def test_a_load_balancer_is_no_node() -> None:
     (mistake,) = judge("load-balancer-1").mistakes()
     assert "load-balancer-1 is no node of this cluster: the inventory has it in load_balancers" in mistake
+    assert "`kubestead reset --limit load-balancer-1` (playbooks/reset.yml)" in mistake
 
 
 def test_a_host_that_left_already_may_be_cleaned_again() -> None:
@@ -114,7 +115,7 @@ def test_a_node_that_the_inventory_does_not_name_any_more() -> None:
 def test_the_last_control_plane_stays() -> None:
     (mistake,) = judge("control-plane-1", seen=cluster(1)).mistakes()
     assert "control-plane-1 would be the last control plane to go" in mistake
-    assert "playbooks/reset.yml" in mistake
+    assert "`kubestead reset` (playbooks/reset.yml)" in mistake
     (mistake,) = judge(*CONTROL_PLANES).mistakes()
     assert "would be all the control planes to go" in mistake
     (mistake,) = judge(*CONTROL_PLANES, seen=cluster(external=True)).mistakes()
@@ -158,7 +159,7 @@ def test_a_learner_has_no_vote() -> None:
 def test_a_machine_that_is_not_reached_is_dead_only_if_it_is_said() -> None:
     (mistake,) = judge("worker-2", unreachable=("worker-2",)).mistakes()
     assert "worker-2 cannot be reached by SSH" in mistake
-    assert "-e remove_dead=true" in mistake
+    assert "`--dead` (`-e remove_dead=true`)" in mistake
     removal = judge("worker-2", "worker-1", unreachable=("worker-2",), dead=True)
     order(removal)
     assert {node.name: node.dead for node in removal.nodes} == {"worker-2": True, "worker-1": False}
