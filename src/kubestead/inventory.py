@@ -35,6 +35,7 @@ class NewInventory:
     workers: Sequence[Machine] = ()
     load_balancers: Sequence[Machine] = ()
     virtual_ip: str = ""
+    kubernetes_version: str
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.cluster):
@@ -135,8 +136,9 @@ def render_cluster(wanted: NewInventory) -> str:
         ]
     lines += [
         "",
-        "# Without it, the default of this release of Kubestead. Quoted, since YAML would read 1.40 as the number 1.4.",
-        '# cluster_kubernetes_version: "1.36"',
+        "# What `kubestead upgrade` goes by. Without it, a newer Kubestead would bring a newer release. Quoted, since YAML would read",
+        "# 1.40 as the number 1.4.",
+        f'cluster_kubernetes_version: "{wanted.kubernetes_version}"',
         "",
         "# Ranges for pods and services, if these defaults are in use in your own network.",
         "# cluster_pod_cidr: 10.244.0.0/16",

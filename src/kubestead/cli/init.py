@@ -41,6 +41,7 @@ def init(
     They are given as options, or asked for where none is given. What was written is checked; nothing is overwritten.
     """
     from kubestead.inventory import NewInventory, NewInventoryError, machines, write
+    from kubestead.runs.variables import defaults
 
     if not (control_plane or worker or load_balancer):
         if not sys.stdin.isatty():
@@ -56,6 +57,7 @@ def init(
             workers=machines(worker or (), "worker"),
             load_balancers=machines(load_balancer or (), "load-balancer"),
             virtual_ip=virtual_ip,
+            kubernetes_version=defaults()["cluster_kubernetes_version"],
         )
         for path in write(folder, wanted):
             typer.echo(f"wrote {path}")

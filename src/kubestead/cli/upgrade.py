@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
@@ -10,6 +11,13 @@ from kubestead.cli.options import InventoryOption, JsonOption, LimitOption, RunO
 from kubestead.cli.running import conclude, explained, run
 
 VARIABLE = "cluster_kubernetes_version"
+_BATCH = re.compile(r"[1-9][0-9]*|([1-9][0-9]?|100)%")  # as playbooks/upgrade.yml has it
+
+
+def _batch(value: str | None) -> str | None:
+    if value is not None and not _BATCH.fullmatch(value):
+        raise typer.BadParameter(f"{value!r} is no number of workers: 1 or more, or a share from 1% to 100%.")
+    return value
 
 
 def upgrade(
@@ -17,7 +25,8 @@ def upgrade(
     version: Annotated[
         str | None,
         typer.Argument(
-            help="The release, as 1.37. [default: the inventory's cluster_kubernetes_version]", show_default=False
+            help="The release, as 1.37. [default: cluster_kubernetes_version, or this Kubestead's default]",
+            show_default=False,
         ),
     ] = None,
     inventory: InventoryOption = None,
@@ -25,6 +34,7 @@ def upgrade(
         str | None,
         typer.Option(
             metavar="N",
+            callback=_batch,
             help="How many workers at once, or what share of them, as 25%. [default: 1]",
             show_default=False,
         ),

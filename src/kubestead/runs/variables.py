@@ -37,7 +37,7 @@ def read(inventory: Path, passthrough: Sequence[str] = ()) -> dict[str, Any]:
         raise VariablesError(
             f"the inventory {inventory} has no host in its group control_plane. `kubestead validate` says what it lacks."
         )
-    return {**_defaults(), **listed["_meta"]["hostvars"].get(hosts[0], {})}
+    return {**defaults(), **listed["_meta"]["hostvars"].get(hosts[0], {})}
 
 
 def check_limit(inventory: Path, limit: str | None, passthrough: Sequence[str] = ()) -> None:
@@ -95,7 +95,8 @@ def _hosts(listed: Mapping[str, Any], group: str) -> Iterator[str]:
         yield from _hosts(listed, child)
 
 
-def _defaults() -> dict[str, Any]:
+def defaults() -> dict[str, Any]:
+    """What the variables of a cluster are where an inventory does not set them; a template stays one."""
     text = (collection_root() / "roles" / "cluster" / "defaults" / "main.yml").read_text(encoding="utf-8")
     return dict(yaml.safe_load(text))
 
