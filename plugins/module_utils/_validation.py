@@ -141,6 +141,24 @@ _OTHER_CONNECTION_VARIABLES = frozenset(
         *("ssh_timeout", "ssh_pipelining", "ssh_executable", "ssh_retries", "sudo_user", "su_user", "ssh_connection"),
     )
 )
+# Variables of roles and of single operations, which have other prefixes.
+OPERATION_VARIABLES = (
+    *("add_nodes", "containerd_open_files"),
+    *(
+        "control_plane_renew_before",
+        "control_plane_renew_force",
+        "control_plane_renew_timeout",
+        "control_plane_timeout",
+    ),
+    *("etcd_backup_directory", "etcd_backup_from", "etcd_backup_keep", "etcd_backup_pki", "etcd_backup_schedule"),
+    *("etcd_restore_confirm", "etcd_restore_pki", "etcd_restore_snapshot", "etcd_timeout"),
+    *("flannel_backend", "flannel_interface", "flannel_timeout", "haproxy_lock_timeout", "keepalived_lock_timeout"),
+    *("kube_packages_lock_timeout", "metrics_server_arguments", "metrics_server_timeout"),
+    *("node_kernel_modules", "node_sysctls", "preflight_before_reset"),
+    *("remove_dead", "remove_drain_timeout", "remove_nodes"),
+    *("reset_confirm", "reset_hosts", "reset_packages", "reset_timeout"),
+    *("smoke_test_timeout", "upgrade_batch", "upgrade_drain_timeout", "upgrade_ready_timeout", "worker_timeout"),
+)
 CLUSTER_WIDE = frozenset(
     "cluster_" + name
     for name in (
@@ -516,7 +534,11 @@ def doubtful_variables(case: Case) -> Findings:
         name = variable.name
         ours = not name.startswith("ansible_")
         if name not in found:
-            meant = _meant_by(name, meanings) if ours else _meant_connection_variable(name)
+            meant = (
+                _meant_by(name, meanings) or _meant_operation_variable(name)
+                if ours
+                else _meant_connection_variable(name)
+            )
             found[name] = meant if meant and not any(name in template for template in templates) else None
         if found[name]:
             text = f"{'Kubestead' if ours else 'Ansible'} reads no such variable"
@@ -536,6 +558,12 @@ def _meant_by(name: str, meanings: t.Mapping[str, str]) -> t.Optional[str]:
         return None
     close = name if name in meanings else suggestion(name, meanings, 0.87)
     return meanings[close] if close else None
+
+
+def _meant_operation_variable(name: str) -> t.Optional[str]:
+    if name.startswith("cluster_") or name in OPERATION_VARIABLES:
+        return None
+    return suggestion(name, OPERATION_VARIABLES, 0.9)
 
 
 def _meant_connection_variable(name: str) -> t.Optional[str]:

@@ -172,6 +172,9 @@ def render_variables(options: Mapping[str, Option]) -> str:
         "Every public variable of a cluster. They stand in `group_vars/all/cluster.yml` of the inventory; those that describe a",
         "single machine may stand at a host or a group. `kubestead validate` finds a misspelt name or a wrong value,",
         "and an editor completes them with [the JSON schema](cluster.schema.json).",
+        "",
+        "Variables of single operations (`etcd_backup_*`, `upgrade_*`, `remove_*`, `reset_*`, `control_plane_renew_*`) are on the pages of",
+        "these, and in the READMEs of the roles. `kubestead validate` warns of a name that is nearly one of them.",
     ]
     for name, option in options.items():
         parts += ["", f"## {name}", "", *map(markdown, option.description), ""]

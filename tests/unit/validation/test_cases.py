@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.kubestead.cluster.plugins.module_utils._validation import OPERATION_VARIABLES
 
 CASES: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("cases.yml").read_text())
 
@@ -17,6 +19,19 @@ def test_messages(case: dict[str, Any], check: Any) -> None:
     findings = check(case.get("cluster", ""), files)
     assert [finding.message for finding in findings if not finding.warning] == case.get("mistakes", [])
     assert [finding.message for finding in findings if finding.warning] == case.get("doubts", [])
+
+
+def test_the_variables_of_operations_are_those_that_roles_and_playbooks_read() -> None:
+    root = Path(__file__).parents[3]
+    read: set[str] = set()
+    for path in root.glob("roles/*/meta/argument_specs.yml"):
+        if path.parents[1].name != "cluster":
+            entries = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"].values()
+            read |= {name for entry in entries for name in entry.get("options", {})}
+    for path in root.glob("playbooks/**/*.yml"):
+        text = path.read_text(encoding="utf-8")
+        read |= set(re.findall(r"\b((?:add|remove|upgrade)_[a-z_]+) (?:\| default|is (?:not )?defined)", text))
+    assert sorted(read) == sorted(OPERATION_VARIABLES)
 
 
 def test_each_message_has_a_place_and_nothing_of_python(check: Any) -> None:
