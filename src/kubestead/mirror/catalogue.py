@@ -101,7 +101,11 @@ class Base(_Model):
 
 
 class Package(_Model):
-    """A Debian package. Of a ``companion`` upstream's repository of a minor holds the versions that it chose itself."""
+    """A Debian package.
+
+    Of a ``companion`` upstream's repository of a minor holds the versions that it chose itself. One that is ``released`` is in
+    no repository upstream, only among its project's releases, in another form.
+    """
 
     repository: str
     revision: str
@@ -113,6 +117,7 @@ class Package(_Model):
     conffiles: tuple[str, ...] = ()
     enable: str | None = None
     companion: bool = False
+    released: bool = False
 
 
 class Image(_Model):
@@ -170,10 +175,11 @@ class Artefacts(_Model):
 
 
 class Release(_Model):
-    """What a cluster of one Kubernetes minor is made of."""
+    """What a cluster of one Kubernetes minor is made of. ``upstream_packages`` are in no mirror."""
 
     kubernetes: str
     packages: dict[str, str]
+    upstream_packages: dict[str, str]
     images: dict[str, str]
     sources: dict[str, str]
 
@@ -191,12 +197,15 @@ class Catalogue(_Model):
     releases: dict[str, Release]
     artefacts: Artefacts
     components: tuple[str, ...]
-    optional_components: dict[str, tuple[str, ...]]
+    optional_components: dict[str, dict[str, tuple[str, ...]]]
 
     def components_for(self, variables: Mapping[str, Any]) -> tuple[str, ...]:
-        """What a cluster with these variables takes: the default set, and what those turn on."""
-        optional = [names for variable, names in self.optional_components.items() if variables.get(variable) is True]
-        return (*self.components, *(name for names in optional for name in names))
+        """What a cluster with these variables takes: the default set, and what those ask for."""
+        chosen = list(self.components)
+        for variable, components in self.optional_components.items():
+            value = variables.get(variable)
+            chosen += components.get(str(value).lower() if isinstance(value, bool) else str(value), ())
+        return tuple(chosen)
 
     def release(self, minor: str) -> Release:
         """The release of a minor, or a :class:`MirrorError` that lists those there are."""

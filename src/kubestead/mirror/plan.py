@@ -104,7 +104,7 @@ class Planner:
 
     def _package(self, name: str, version: str) -> Step:
         recipe = self._recipes.packages[name]
-        content = {**_dump(recipe, "repository", "companion"), **self._machine, "version": version}
+        content = {**_dump(recipe, "repository", "companion", "released"), **self._machine, "version": version}
         return Step("package", name, content, self._inputs(recipe.files), seconds=3, memory=300, disk=300)
 
     def _image(self, name: str, reference: str) -> Step:

@@ -97,7 +97,7 @@ class Sync:
         return planner.server().key
 
     def _job(self, component: Component) -> Callable[[], Entry]:
-        fetch = {"package": self._package, "image": self._image, "manifest": self._manifest, "os-packages": self._os}
+        fetch = {"package": self._package, "image": self._image, "manifest": self._manifest, "os-packages": self._built}
 
         def job() -> Entry:
             begin = time.monotonic()
@@ -110,6 +110,9 @@ class Sync:
 
     def _package(self, component: Component) -> Entry:
         recipe = self._catalogue.artefacts.packages[component.name]
+        if recipe.released:
+            self._progress.note(f"Upstream has {component.name} in no package repository; it is built from source.")
+            return self._built(component)
         repository = self._catalogue.artefacts.repositories[recipe.repository]
         index = self._index(repository, component.minor)
         found = index.find(component.name, component.reference, companion=recipe.companion)
@@ -152,7 +155,7 @@ class Sync:
                 _download(address, place, None)
         return _entry(component, key)
 
-    def _os(self, component: Component) -> Entry:
+    def _built(self, component: Component) -> Entry:
         Build(self._catalogue, self._mirror, self._progress).make([component.step])
         return replace(_entry(component, component.step.key), origin="built")
 

@@ -65,6 +65,7 @@ def test_source_versions_agree_with_what_is_made_of_them(catalogue: Catalogue) -
         assert release.packages["cri-tools"] == release.sources["cri-tools"]
         assert release.packages["kubernetes-cni"] == release.sources["cni-plugins"]
         assert release.packages["containerd.io"] == release.sources["containerd"]
+        assert release.packages["cri-dockerd"] == release.sources["cri-dockerd"]
 
 
 def test_recipes_refer_to_recipes_that_exist(catalogue: Catalogue) -> None:
@@ -139,9 +140,13 @@ def test_an_unknown_minor_lists_the_known(catalogue: Catalogue) -> None:
 def test_what_an_inventory_turns_on_is_made_too(catalogue: Catalogue) -> None:
     assert catalogue.components_for({"cluster_metrics_server": False}) == catalogue.components
     assert catalogue.components_for({"cluster_metrics_server": True})[-1] == "metrics-server"
+    assert catalogue.components_for({"cluster_container_runtime": "containerd"}) == catalogue.components
+    assert catalogue.components_for({"cluster_container_runtime": "docker"})[-1] == "cri-dockerd"
 
 
 def test_what_can_be_turned_on_is_known(catalogue: Catalogue) -> None:
-    optional = {name for names in catalogue.optional_components.values() for name in names}
+    optional = {
+        name for values in catalogue.optional_components.values() for names in values.values() for name in names
+    }
     assert optional <= set(catalogue.component_names())
     assert not optional & set(catalogue.components)

@@ -105,6 +105,17 @@ def test_the_second_time_no_package_is_fetched(
     assert [entry.name for entry in mirror.entries()] == ["kubectl"]
 
 
+def test_what_upstream_has_in_no_repository_is_built(
+    catalogue: Catalogue, mirror: Mirror, upstream: StandIn, notes: Notes
+) -> None:
+    _sync(catalogue, mirror, upstream.addresses(), notes, ["kubectl", "cri-dockerd"])
+    assert {(entry.name, entry.origin) for entry in mirror.entries()} == {
+        ("kubectl", "synced"),
+        ("cri-dockerd", "built"),
+    }
+    assert list((mirror.current / "www/linux/debian").rglob("cri-dockerd_*.deb"))
+
+
 def test_a_key_that_is_not_the_pinned_one_is_refused(
     catalogue: Catalogue, mirror: Mirror, upstream: StandIn, notes: Notes
 ) -> None:
