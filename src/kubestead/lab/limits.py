@@ -100,6 +100,7 @@ def node_arguments(situation: Situation) -> list[str]:
         *("--tmpfs", "/run/lock"),
         # Overlay file systems do not stack, and etcd wants a real disk.
         *("--volume", "/var/lib/containerd"),
+        *("--volume", "/var/lib/docker"),
         *("--volume", "/var/lib/kubelet"),
         *("--volume", "/var/lib/etcd"),
     ]
