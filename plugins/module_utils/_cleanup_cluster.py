@@ -15,7 +15,7 @@ import typing as t
 from ansible_collections.kubestead.cluster.plugins.module_utils._cleanup_counters import remove_counters
 from ansible_collections.kubestead.cluster.plugins.module_utils._cleanup_firewall import Firewall
 from ansible_collections.kubestead.cluster.plugins.module_utils._cleanup_network import Network
-from ansible_collections.kubestead.cluster.plugins.module_utils._cleanup_runtime import SOCKET, Runtime
+from ansible_collections.kubestead.cluster.plugins.module_utils._cleanup_runtime import Runtime
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubeadm import Kubeadm
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import CACHE_PATH
@@ -161,7 +161,7 @@ class ClusterCleanup:
         # Members that all go at once must not wait for each other's votes, and an etcd of the user's own has none of ours.
         skip = ("--skip-phases=remove-etcd-member",) if self.whole_cluster or self.external_etcd else ()
         outcome = Kubeadm(self.machine.module).run(
-            "reset", "--force", f"--cri-socket=unix://{SOCKET}", *skip, check=False, timeout=300
+            "reset", "--force", f"--cri-socket=unix://{Runtime(self.machine).socket}", *skip, check=False, timeout=300
         )
         if not self.whole_cluster and _ETCD_FAILED in outcome.stdout + outcome.stderr:
             self.machine.leave(

@@ -11,19 +11,26 @@ import os
 import re
 import typing as t
 
-from ansible_collections.kubestead.cluster.plugins.module_utils._cleanup_runtime import Runtime
+from ansible_collections.kubestead.cluster.plugins.module_utils._cleanup_runtime import CRI_DOCKERD, Runtime
 from ansible_collections.kubestead.cluster.plugins.module_utils._waiter import wait_for
 
 if t.TYPE_CHECKING:
     from ansible_collections.kubestead.cluster.plugins.module_utils._cleanup import Machine
     from ansible_collections.kubestead.cluster.plugins.module_utils._command import Outcome
 
-RUNTIME_PACKAGES = ("containerd.io", "containerd", "runc")
+RUNTIME_PACKAGES = (
+    *("containerd.io", "containerd", "runc"),
+    *("docker-ce", "docker-ce-cli", "docker.io", "docker-cli", "cri-dockerd"),
+)
 ANSIBLE_PACKAGE = "python3-apt"
 SETTINGS = ("/etc/sysctl.d/99-kubestead.conf", "/etc/modules-load.d/kubestead.conf")
 COMPLETION = "/etc/bash_completion.d/kubectl"
+CRI_UNITS = ("cri-docker.service", "cri-docker.socket")
+DOCKER_CONFIG = "/etc/docker/daemon.json"
+DOCKER_MARK = "written-by=Kubestead"
 RUNTIME_FILES = (
     "/etc/systemd/system/containerd.service.d/kubestead.conf",
+    "/etc/systemd/system/docker.service.d/kubestead.conf",
     "/etc/crictl.yaml",
     "/etc/containerd/config.toml",
 )
@@ -135,7 +142,7 @@ class PackagesCleanup:
         self._clean_yum()
         self._clean_settings()
         if runtime_stays:
-            self.machine.leave(f"containerd, its packages, configuration and images: {runtime_stays}")
+            self.machine.leave(f"the container runtime, its packages, configuration and images: {runtime_stays}")
         elif set(self._installed(RUNTIME_PACKAGES)) <= set(self.names):
             self._clean_runtime()
         self._reload_systemd()
@@ -172,7 +179,14 @@ class PackagesCleanup:
             )
         if self._installed([ANSIBLE_PACKAGE]):
             self.machine.leave(f"{ANSIBLE_PACKAGE}: Ansible's module for packages may have installed it, and needs it")
-        for package, unit in (("kubelet", "kubelet.service"), ("containerd", "containerd.service")):
+        if any(name in RUNTIME_PACKAGES for name in installed):
+            self._take_cri_dockerd(packaged="cri-dockerd" in installed)
+        for package, unit in (
+            ("kubelet", "kubelet.service"),
+            ("docker", "docker.socket"),
+            ("docker", "docker.service"),
+            ("containerd", "containerd.service"),
+        ):
             if any(name.startswith(package) for name in installed):
                 self.machine.stop_unit(unit)
                 self.machine.disable_unit(unit)
@@ -182,9 +196,20 @@ class PackagesCleanup:
             purge(self.manager, installed)
             self._unlink_units()
 
+    def _take_cri_dockerd(self, *, packaged: bool) -> None:
+        """Its units, which are no package's, and the program where it is none either."""
+        if not self.machine.is_ours(CRI_DOCKERD):
+            return
+        for unit in CRI_UNITS:
+            self.machine.stop_unit(unit)
+            self.machine.disable_unit(unit)
+            self.machine.take_file(f"/etc/systemd/system/{unit}")
+        if not packaged:
+            self.machine.take_file("/usr/bin/cri-dockerd")
+
     def _unlink_units(self) -> None:
         """A unit that somebody masked could not be disabled, and its package may not have done it either."""
-        for unit in ("kubelet.service", "containerd.service"):
+        for unit in ("kubelet.service", "docker.service", "containerd.service"):
             for path in self.machine.glob(f"/etc/systemd/system/*.wants/{unit}"):
                 if not os.path.exists(self.machine.path(path)):
                     os.unlink(self.machine.path(path))
@@ -244,6 +269,9 @@ class PackagesCleanup:
         for path in [*hosts, *RUNTIME_FILES]:
             if self.machine.is_ours(path):
                 self.machine.take_file(path)
+        if DOCKER_MARK in self.machine.text(DOCKER_CONFIG):
+            self.machine.take_file(DOCKER_CONFIG)
+            self._clean_docker()
         folders = [path.rsplit("/", 1)[0] for path in hosts]
         self.machine.take_empty(
             *folders, "/etc/containerd/certs.d", "/etc/containerd", "/etc/systemd/system/containerd.service.d"
@@ -252,6 +280,19 @@ class PackagesCleanup:
             self.machine.take_folder(folder)
         self.machine.take_empty("/opt/containerd/bin", "/opt/containerd/lib", "/opt/containerd")
         self.machine.take_empty("/opt/cni/bin", "/opt/cni", "/etc/cni/net.d", "/etc/cni")
+
+    def _clean_docker(self) -> None:
+        """What Docker and cri-dockerd have kept, after they are gone."""
+        self.machine.take_file("/etc/docker/key.json")
+        self.machine.take_empty("/etc/docker", "/etc/systemd/system/docker.service.d")
+        for folder in ("/run/docker", "/var/lib/docker", "/var/lib/cri-dockerd"):
+            self.machine.unmount_below(folder)
+            self.machine.take_folder(folder)
+        for path in ("/run/docker.sock", "/run/docker.pid", "/run/cri-dockerd.sock"):
+            self.machine.take_file(path)
+        # Its package leaves it, and its members would be mighty again with the next Docker.
+        if self.machine.ask("getent", "group", "docker"):
+            self.machine.take("group docker", lambda: self.machine.run("groupdel", "docker", check=False))
 
     def _reload_systemd(self) -> None:
         if self.machine.removed and not self.machine.module.check_mode and self.machine.has("systemctl"):

@@ -18,17 +18,22 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._waiter import w
 if t.TYPE_CHECKING:
     from ansible_collections.kubestead.cluster.plugins.module_utils._cleanup import Machine
 
-SOCKET = "/run/containerd/containerd.sock"
 NAMESPACE = "k8s.io"
+# The role writes it for cri-dockerd, which has nothing to do on a machine where Docker is not Kubernetes' runtime.
+CRI_DOCKERD = "/etc/systemd/system/cri-docker.service"
+_OURS = "--filter=label=io.kubernetes.pod.uid"
 _CGROUPS = ("/sys/fs/cgroup/kubepods*", "/sys/fs/cgroup/*/kubepods*")
 
 
 class Runtime:
-    """containerd on one machine, and the pods that it runs for Kubernetes."""
+    """containerd or Docker on one machine, and the pods that it runs for Kubernetes."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self._crictl = ("--runtime-endpoint", f"unix://{SOCKET}", "--timeout", "60s")
+        self.docker = machine.is_ours(CRI_DOCKERD)
+        self.socket = "/run/cri-dockerd.sock" if self.docker else "/run/containerd/containerd.sock"
+        self._units = ("docker.service", "cri-docker.service") if self.docker else ("containerd.service",)
+        self._crictl = ("--runtime-endpoint", f"unix://{self.socket}", "--timeout", "60s")
 
     def clean(self) -> None:
         """Take off all pods, their processes and their control groups."""
@@ -44,18 +49,23 @@ class Runtime:
         self._remove_cgroups()
 
     def others(self) -> list[str]:
-        """Namespaces of containerd, other than Kubernetes', in which somebody has containers."""
+        """Namespaces of containerd, other than Kubernetes', in which somebody has containers; Docker's is moby."""
         names = set(self._ctr_list("namespaces")) - {NAMESPACE}
+        if self.docker:
+            names -= {"moby"}
+            if set(self._docker_list()) - set(self._docker_list(_OURS)):
+                return ["moby"]
         return sorted(name for name in names if self._ctr_list("--namespace", name, "containers"))
 
     def _answers(self) -> bool:
-        """Whether containerd runs; one that was stopped is started if it still has pods, since it removes them best."""
-        state = self.machine.unit("containerd.service")
-        if state.get("ActiveState") == "active":
+        """Whether the runtime runs; one that was stopped is started if it still has pods, since it removes them best."""
+        states = [self.machine.unit(unit) for unit in self._units]
+        if all(state.get("ActiveState") == "active" for state in states):
             return True
-        if state.get("LoadState") != "loaded" or not self._shims() or self.machine.module.check_mode:
+        pods = self._cgroups() if self.docker else self._shims()
+        if any(state.get("LoadState") != "loaded" for state in states) or not pods or self.machine.module.check_mode:
             return False
-        return self.machine.run("systemctl", "start", "containerd.service", check=False, timeout=60).rc == 0
+        return self.machine.run("systemctl", "start", *self._units, check=False, timeout=60).rc == 0
 
     def _remove_pods(self) -> None:
         if not self.machine.has("crictl"):
@@ -73,23 +83,33 @@ class Runtime:
             )
 
     def _remove_containers(self) -> None:
-        containers = self._ctr_list("--namespace", NAMESPACE, "containers")
+        containers = self._containers()
         if containers and self.machine.module.check_mode:
             return
         if containers:
             self.machine.take(several(len(containers), "container"), lambda: self._delete_containers(containers))
 
+    def _containers(self) -> list[str]:
+        return self._docker_list(_OURS) if self.docker else self._ctr_list("--namespace", NAMESPACE, "containers")
+
     def _delete_containers(self, containers: t.Sequence[str]) -> None:
-        base = ("--namespace", NAMESPACE)
-        for container in containers:
-            self.machine.run("ctr", *base, "tasks", "delete", "--force", container, check=False, timeout=30)
-            self.machine.run("ctr", *base, "containers", "delete", container, check=False, timeout=30)
-        rest = self._ctr_list(*base, "containers")
+        if self.docker:
+            self.machine.run("docker", "rm", "--force", "--volumes", *containers, check=False, timeout=180)
+        else:
+            base = ("--namespace", NAMESPACE)
+            for container in containers:
+                self.machine.run("ctr", *base, "tasks", "delete", "--force", container, check=False, timeout=30)
+                self.machine.run("ctr", *base, "containers", "delete", container, check=False, timeout=30)
+        rest = self._containers()
         if rest:
+            name = "Docker" if self.docker else "containerd"
             raise KubesteadError(
-                f"containerd keeps {len(rest)} containers of Kubernetes ({', '.join(rest[:3])}). "
-                "Restart it (`systemctl restart containerd`) and run the same again."
+                f"{name} keeps {len(rest)} containers of Kubernetes ({', '.join(rest[:3])}). "
+                f"Restart it (`systemctl restart {name.lower()}`) and run the same again."
             )
+
+    def _docker_list(self, *filters: str) -> list[str]:
+        return self.machine.ask("docker", "ps", "--all", "--quiet", *filters).split()
 
     def _ctr_list(self, *noun: str) -> list[str]:
         return self.machine.ask("ctr", *noun, "list", "--quiet").split()

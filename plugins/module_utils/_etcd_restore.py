@@ -76,6 +76,12 @@ class Ctr(Tool):
     package = "containerd.io"
 
 
+class Docker(Tool):
+    """Docker's own client."""
+
+    name = "docker"
+
+
 class Etcdutl(Tool):
     """etcdutl, out of etcd's image."""
 
@@ -101,6 +107,25 @@ class Etcdutl(Tool):
         finally:
             ctr.run(*images, "unmount", "--rm", mount, check=False)
             os.rmdir(mount)
+
+    @classmethod
+    @contextlib.contextmanager
+    def of_docker_image(cls, module: AnsibleModule, image: str, folder: str = IMAGE_MOUNT) -> t.Iterator[Etcdutl]:
+        """The same where the image is Docker's: copied out of a container that never runs."""
+        docker = Docker(module)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        advice = f"The image has to be on the node: `crictl pull {image}`."
+        container = docker.run("create", image, advice=advice).stdout.strip()
+        try:
+            docker.run(
+                "cp", f"{container}:/usr/local/bin/etcdutl", folder, advice=f"{image} has to be of etcd 3.6 or newer."
+            )
+            tool = cls(module)
+            tool._path = os.path.join(folder, "etcdutl")
+            yield tool
+        finally:
+            docker.run("rm", container, check=False)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class Restore:
@@ -176,7 +201,9 @@ class Restore:
         os.makedirs(plan.data, mode=0o700, exist_ok=True)
         shutil.rmtree(staging, ignore_errors=True)
         try:
-            with Etcdutl.of_image(self.module, plan.image) as etcdutl:
+            on_docker = self.state.settings.get("cluster_container_runtime") == "docker"
+            of_image = Etcdutl.of_docker_image if on_docker else Etcdutl.of_image
+            with of_image(self.module, plan.image) as etcdutl:
                 etcdutl.run(
                     *("snapshot", "restore", snapshot, "--data-dir", staging, "--name", plan.name),
                     *("--initial-cluster", ",".join(cluster), "--initial-cluster-token", token),

@@ -26,7 +26,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._kubernetes_stat
 
 PACKAGES = (
     *("kubeadm", "kubelet", "kubectl", "cri-tools", "kubernetes-cni"),
-    *("containerd.io", "containerd", "runc", "docker-ce", "docker.io", "podman"),
+    *("containerd.io", "containerd", "runc", "docker-ce", "docker.io", "cri-dockerd", "podman"),
     *("conntrack", "socat", "ethtool", "iptables", "nftables", "ipset", "haproxy", "keepalived"),
     *("chrony", "systemd-timesyncd", "ntpsec", "firewalld", "ufw"),
 )
@@ -38,7 +38,7 @@ SYSCTLS = (
     "net.ipv6.conf.all.forwarding",
 )
 UNITS = ("containerd", "docker", "cri-docker", "kubelet", "firewalld", "ufw")
-DISKS = ("/", "/var/lib", "/var/lib/containerd", "/var/lib/kubelet", "/var/lib/etcd")
+DISKS = ("/", "/var/lib", "/var/lib/containerd", "/var/lib/docker", "/var/lib/kubelet", "/var/lib/etcd")
 DIGESTS = (
     *("/etc/containerd/config.toml", "/etc/crictl.yaml", "/etc/default/kubelet", "/etc/sysconfig/kubelet"),
     *("/var/lib/kubelet/config.yaml", "/var/lib/kubelet/kubeadm-flags.env", "/var/lib/kubelet/instance-config.yaml"),
@@ -346,10 +346,13 @@ class NodeState:
     def runtime(self, units: dict[str, dict[str, str]]) -> dict[str, t.Any]:
         """The container runtime."""
         match = _VERSION.search((self.run("containerd", "--version") or "").partition("containerd ")[2])
+        cri_dockerd = _VERSION.search(self.run("cri-dockerd", "--version") or "")
         return {
             "containerd": match.group(1) if match else None,
             "active": units.get("containerd", {}).get("ActiveState") == "active",
+            "docker_active": units.get("docker", {}).get("ActiveState") == "active",
             "cri_dockerd": units.get("cri-docker", {}).get("ActiveState") == "active",
+            "cri_dockerd_version": cri_dockerd.group(1) if cri_dockerd else None,
         }
 
     def kubernetes(self, units: dict[str, dict[str, str]]) -> dict[str, t.Any]:

@@ -347,6 +347,13 @@ KINDS: t.Dict[str, Kind] = {
         "settings of your own in /etc/containerd/config.toml do not.",
         "Carry such settings over to cluster_containerd_config.",
     ),
+    "docker-taken-over": Kind(
+        WARNING,
+        "Docker is installed already, and is to run Kubernetes' containers.",
+        "/etc/docker/daemon.json is replaced and Docker restarted. Without settings of your own it then makes no network and no firewall "
+        "rules, which Kubernetes has its own for, so that other containers reach nothing.",
+        "Carry settings over to cluster_docker_config: `bridge: docker0` and `iptables: true` bring Docker's network back.",
+    ),
     "virtual-ip-interface": Kind(
         ERROR,
         "The machine has no interface of the name in cluster_virtual_ip_interface.",
@@ -677,7 +684,7 @@ def _is_rightful(host: _Host, process: str, owner: str) -> bool:
 def _disks(host: _Host) -> _Found:
     serious = WARNING if host.member else ERROR
     mounts: t.Dict[str, State] = {}
-    for path in ("/var/lib/containerd", "/var/lib/kubelet", *(["/var/lib/etcd"] if host.control_plane else [])):
+    for path in (_images_folder(host), "/var/lib/kubelet", *(["/var/lib/etcd"] if host.control_plane else [])):
         disk = host.state["disks"].get(path) or host.state["disks"].get("/var/lib")
         if disk:
             mounts.setdefault(disk.get("mount", path), {**disk, "path": path})
@@ -687,9 +694,13 @@ def _disks(host: _Host) -> _Found:
     yield from _eviction(host, serious)
 
 
+def _images_folder(host: _Host) -> str:
+    return "/var/lib/docker" if host.spec["cluster_container_runtime"] == "docker" else "/var/lib/containerd"
+
+
 def _eviction(host: _Host, serious: str) -> _Found:
     disks = host.state["disks"]
-    images = disks.get("/var/lib/containerd") or disks.get("/var/lib")
+    images = disks.get(_images_folder(host)) or disks.get("/var/lib")
     pods = disks.get("/var/lib/kubelet") or disks.get("/var/lib")
     high = host.kubelet_config.get("imageGCHighThresholdPercent", 85)
     if images and high < 100 and _used(images) >= high:
@@ -793,9 +804,11 @@ def _runtime(host: _Host) -> _Found:
     if clash:
         yield host.finding("runtime-conflict", f"{', '.join(clash)} installed, cluster_containerd_source is {source}")
     elif packages.get("docker-ce") or packages.get("docker.io"):
-        yield host.finding(
-            "docker-present", f"Docker {packages.get('docker-ce') or packages.get('docker.io')} is installed"
-        )
+        seen = f"Docker {packages.get('docker-ce') or packages.get('docker.io')} is installed"
+        if host.spec["cluster_container_runtime"] != "docker":
+            yield host.finding("docker-present", seen)
+        elif not host.state["runtime"]["cri_dockerd"]:
+            yield host.finding("docker-taken-over", seen)
     if host.container and not host.state["capabilities"]["sys_admin"]:
         yield host.finding(
             "container-privileges", f"a {host.container} container without SYS_ADMIN in its bounding set"

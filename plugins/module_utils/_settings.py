@@ -29,6 +29,7 @@ _CREDENTIALS = re.compile(r"(://)[^/@\s]+@")
 _SERVER = re.compile(r"^\s*server:\s*[\"']?https://([^\s\"'/]+)", re.MULTILINE)
 _CLUSTER_DOMAIN = re.compile(r"^clusterDomain:\s*[\"']?([^\s\"']+)", re.MULTILINE)
 _RUNTIME = re.compile(r"^containerRuntimeEndpoint:\s*[\"']?([^\s\"']+)", re.MULTILINE)
+_RUNTIMES = {"containerd": "containerd", "cri-dockerd": "docker"}
 _NODE_ADDRESS = re.compile(r"--node-ip=([^\s\",]+)")
 _IMAGE_VERSION = re.compile(r"^\s*image:\s*[\"']?\S+:(v[0-9][^\s\"']*)", re.MULTILINE)
 _VERSION = re.compile(r"^kubernetesVersion:\s*[\"']?(v[^\s\"']+)", re.MULTILINE)
@@ -75,6 +76,7 @@ FIXED = {
             "etcd, the certificates and the other nodes know the node by it",
         ),
         Fixed("cluster_external_etcd", "where etcd runs", "the cluster's data would stay behind"),
+        Fixed("cluster_container_runtime", "what runs the containers", "its pods would not be taken over by another"),
         Fixed("cluster_network", "the pod network", "pods run in it, and another one would not take them over"),
         Fixed(
             "cluster_flannel_backend",
@@ -123,6 +125,10 @@ def built_with(read: t.Callable[[str], t.Optional[str]]) -> dict[str, str]:
         match = pattern.search(read(path) or "")
         if match:
             found.setdefault(variable, match.group(1))
+    socket = container_runtime(read("/var/lib/kubelet/instance-config.yaml") or "") or ""
+    runtime = _RUNTIMES.get(socket.rpartition("/")[2].partition(".")[0])
+    if runtime:
+        found["cluster_container_runtime"] = runtime
     return {name: value for name, value in found.items() if name in FIXED}
 
 

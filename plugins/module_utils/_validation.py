@@ -91,6 +91,11 @@ VARIABLE_ALIASES = {
     "cluster_pods_cidr": "cluster_pod_cidr",
     "cluster_service_subnet": "cluster_service_cidr",
     "cluster_services_cidr": "cluster_service_cidr",
+    "cluster_runtime": "cluster_container_runtime",
+    "cluster_container_engine": "cluster_container_runtime",
+    "cluster_cri": "cluster_container_runtime",
+    "cluster_docker": "cluster_docker_config",
+    "cluster_docker_daemon": "cluster_docker_config",
     "cluster_cni": "cluster_network",
     "cluster_network_plugin": "cluster_network",
     "cluster_control_plane_endpoint": "cluster_endpoint",
@@ -143,7 +148,7 @@ _OTHER_CONNECTION_VARIABLES = frozenset(
 )
 # Variables of roles and of single operations, which have other prefixes.
 OPERATION_VARIABLES = (
-    *("add_nodes", "containerd_open_files"),
+    *("add_nodes", "containerd_open_files", "docker_cri_dockerd_url"),
     *(
         "control_plane_renew_before",
         "control_plane_renew_force",
@@ -194,6 +199,8 @@ CLUSTER_WIDE = frozenset(
 )
 
 _NAMED = 3
+# What `kubestead mirror build` makes only where it is asked for by name.
+_ON_REQUEST = {"cri-dockerd", "metrics-server"}
 
 
 class _Unknown:
@@ -1058,9 +1065,42 @@ def combinations(case: Case) -> Findings:
             yield _at_wide(case, ("cluster_flannel_backend",), "no-effect", text, warning=True)
     elif wide("cluster_flannel_backend") == "host-gw":
         yield from _segments(case)
+    yield from _runtime(case)
     if wide("cluster_schedule_on_control_planes") == "never" and case.control_planes and not case.workers:
         text = "there is no worker, so no pod could run anywhere"
         yield _at_wide(case, ("cluster_schedule_on_control_planes",), "nowhere-to-run", text, allowed="auto, always")
+
+
+def _runtime(case: Case) -> Findings:
+    """What the one runtime cannot do, and what is for the other."""
+    runtime = case.wide("cluster_container_runtime")
+    others = {"docker": ("cluster_containerd_config",), "containerd": ("cluster_docker_config", "cluster_docker_users")}
+    for name in others.get(runtime, ()):
+        if case.wide(name) and case.wide(name) is not UNKNOWN:
+            text = f"it counts for nothing, since cluster_container_runtime is {runtime}"
+            yield _at_wide(case, (name,), "no-effect", text, warning=True)
+    if runtime != "docker":
+        return
+    mirrors = case.wide("cluster_registry_mirrors")
+    for url in [url for urls in mirrors.values() for url in urls] if isinstance(mirrors, dict) else []:
+        if not re.fullmatch(r"[a-z]+://[^/]+(/|/v2(/.*)?)?", str(url)):
+            text = f"Docker asks a registry below /v2 and nowhere else, so that it cannot use {shown(url)}"
+            hint = "Name a mirror whose path is /v2/…, or none, or set cluster_container_runtime: containerd."
+            yield _at_wide(
+                case, ("cluster_registry_mirrors", "cluster_container_runtime"), "docker-mirror", text, hint=hint
+            )
+    if (
+        case.wide("cluster_mirror_url")
+        and case.wide("cluster_containerd_source") == "docker"
+        and not case.wide("cluster_containerd_packages_url")
+    ):
+        text = "Docker Engine would come from the mirror, and no mirror of Kubestead's has it"
+        hint = (
+            "Set cluster_containerd_source: distribution, which takes the operating system's own, or cluster_containerd_packages_url: "
+            "https://download.docker.com, or a mirror of that."
+        )
+        names = ("cluster_containerd_source", "cluster_container_runtime", "cluster_mirror_url")
+        yield _at_wide(case, names, "docker-engine", text, hint=hint)
 
 
 def _segments(case: Case) -> Findings:
@@ -1120,6 +1160,8 @@ def _contents(case: Case, variable: Variable, url: str, held: Held) -> Findings:
     wanted = _taken_from_mirror(case, minor)
     lacking = {name: part for name, part in wanted if not held[minor].get(name, "").startswith(part)}
     if lacking:
+        named = "".join(f" --component {name}" for name in lacking)
+        hint = hint.replace("` where", f"{named}` where") if lacking.keys() <= _ON_REQUEST else hint
         told = _several([part if "/" in part else f"{name} {part}" for name, part in lacking.items()])
         text = f"the mirror lacks parts of Kubernetes {minor}, or has them in other versions: {told}"
         yield _about(variable, url, "mirror-lacks-parts", text, hint=hint)
@@ -1132,10 +1174,14 @@ def _taken_from_mirror(case: Case, minor: str) -> t.Iterator[t.Tuple[str, str]]:
     for name, part in case.supported.parts.get(minor, {}).items():
         if name == "containerd.io":
             skip = wide("cluster_containerd_packages_url") or wide("cluster_containerd_source") != "docker"
+        elif name == "cri-dockerd":
+            skip = wide("cluster_container_runtime") != "docker"
         elif "/" not in part:
             skip = wide("cluster_packages_url")
         elif name.startswith("flannel"):
             skip = elsewhere or wide("cluster_network") != "flannel"
+        elif name == "metrics-server":
+            skip = elsewhere or wide("cluster_metrics_server") is not True
         else:
             skip = elsewhere or (name == "agnhost" and wide("cluster_smoke_test") is not True)
         if not skip:

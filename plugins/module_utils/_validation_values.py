@@ -747,6 +747,22 @@ def _containerd_config(value: t.Mapping[str, t.Any]) -> Problems:
             yield Problem(text, allowed, "Write it as format 3 does.")
 
 
+def _docker_config(value: t.Mapping[str, t.Any]) -> Problems:
+    if "hosts" in value:
+        text = "Docker does not start with hosts in this file, since its service gives them too"
+        yield Problem(text, "", "Take it out; a drop-in of docker.service can change the service's own.")
+    driver = value.get("exec-opts", ["native.cgroupdriver=systemd"])
+    if not isinstance(driver, list) or "native.cgroupdriver=systemd" not in driver:
+        text = "exec-opts takes Docker from systemd's cgroup driver, which the kubelet has"
+        yield Problem(text, "a list with native.cgroupdriver=systemd in it")
+    options = value.get("log-opts")
+    wrong = (
+        {name: one for name, one in options.items() if not isinstance(one, str)} if isinstance(options, dict) else {}
+    )
+    for name, one in wrong.items():
+        yield Problem(f"{name} of log-opts is {shown(one)}", "texts", f'Quote it: {name}: "{one}".')
+
+
 def _preflight_ignore(value: t.Sequence[str], known: t.Optional[t.Collection[str]]) -> Problems:
     if known is None:
         return
@@ -778,6 +794,8 @@ _FORMS: t.Dict[str, t.Callable[[t.Any], Problems]] = {
     "cluster_node_labels": _labels,
     "cluster_node_taints": _taints,
     "cluster_containerd_config": _containerd_config,
+    "cluster_docker_config": _docker_config,
+    "cluster_docker_users": _users,
     "cluster_mirror_url": _url,
     "cluster_packages_url": _url,
     "cluster_containerd_packages_url": _url,

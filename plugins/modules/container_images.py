@@ -12,7 +12,8 @@ version_added: 0.1.0
 short_description: Images that a node has before it needs them
 description:
   - Asks the container runtime through C(crictl) which images it holds, and pulls those that are missing.
-  - Names are taken as they are, so mirrors are the runtime's affair.
+  - Names are taken as they are, so mirrors are the runtime's affair, unless O(mirrors) names some. Those are for Docker, which knows
+    mirrors of C(docker.io) only. An image is pulled under the mirror's name, then Docker gives it its own.
 attributes:
   check_mode:
     description: Reports the images that would be pulled and pulls none.
@@ -26,6 +27,10 @@ options:
     type: list
     elements: str
     required: true
+  mirrors:
+    description: For the host name of a registry, what stands in its place in an image's name, in the order in which they are tried.
+    type: dict
+    default: {}
   attempts:
     description: How often a pull is tried, since registries fail for moments.
     type: int
@@ -37,6 +42,13 @@ EXAMPLES = r"""
   kubestead.cluster.container_images:
     images:
       - registry.k8s.io/pause:3.10.2
+
+- name: Have Docker pull it from a mirror
+  kubestead.cluster.container_images:
+    images:
+      - registry.k8s.io/pause:3.10.2
+    mirrors:
+      registry.k8s.io: ["192.0.2.10:8765/registry.k8s.io"]
 """
 
 RETURN = r"""
@@ -59,11 +71,18 @@ def held_images(listing: str) -> t.Set[str]:
     return {name for image in images for key in ("repoTags", "repoDigests") for name in image.get(key) or []}
 
 
+def places(image: str, mirrors: t.Mapping[str, t.Sequence[str]]) -> t.List[str]:
+    """The names under which an image is looked for, its own the last."""
+    registry, _slash, rest = image.partition("/")
+    return [*(f"{mirror}/{rest}" for mirror in mirrors.get(registry) or []), image]
+
+
 class Puller:
     """The runtime of one node, spoken to through crictl."""
 
     def __init__(self, module: AnsibleModule) -> None:
         self._module = module
+        self._mirrors: t.Mapping[str, t.Sequence[str]] = module.params["mirrors"]
         self._crictl: t.Optional[str] = module.get_bin_path("crictl")
 
     def missing(self, images: t.Sequence[str]) -> t.List[str]:
@@ -77,24 +96,47 @@ class Puller:
         if code != 0:
             if self._module.check_mode:
                 return list(images)
-            self._fail("list the images", command, stderr, "See whether containerd runs: systemctl status containerd.")
+            self._fail(
+                "list the images",
+                command,
+                stderr,
+                "See whether the container runtime runs: systemctl status containerd docker cri-docker.",
+            )
         held = held_images(stdout)
         return [image for image in images if image not in held]
 
     def pull(self, image: str, attempts: int) -> None:
         """Pull one image. Ends the module where the last attempt fails too."""
-        command = [str(self._crictl), "pull", image]
-        stderr = ""
-        for _attempt in range(attempts):
-            code, _stdout, stderr = self._module.run_command(command)
-            if code == 0:
-                return
+        said: t.List[str] = []
+        for place in places(image, self._mirrors):
+            command = [str(self._crictl), "pull", place]
+            for _attempt in range(attempts):
+                code, _stdout, stderr = self._module.run_command(command)
+                if code == 0:
+                    self._name(place, image)
+                    return
+            said.append(stderr)
         self._fail(
             f"pull {image} in {attempts} attempts",
             command,
-            stderr,
+            "\n".join(said),
             "Where the registry is out of reach, set cluster_mirror_url or cluster_registry_mirrors.",
         )
+
+    def _name(self, place: str, image: str) -> None:
+        """Give an image that came from a mirror its own name, and take that of the mirror from it."""
+        if place == image:
+            return
+        docker = self._module.get_bin_path("docker", required=True)
+        for command in ([docker, "image", "tag", place, image], [docker, "image", "rm", place]):
+            code, _stdout, stderr = self._module.run_command(command)
+            if code != 0:
+                self._fail(
+                    f"give {place} its name {image}",
+                    command,
+                    stderr,
+                    "See whether Docker runs: systemctl status docker.",
+                )
 
     def _fail(self, what: str, command: t.Sequence[str], stderr: str, advice: str) -> t.NoReturn:
         last = "\n".join(stderr.strip().splitlines()[-3:])
@@ -107,6 +149,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "images": {"type": "list", "elements": "str", "required": True},
+            "mirrors": {"type": "dict", "default": {}},
             "attempts": {"type": "int", "default": 3},
         },
         supports_check_mode=True,

@@ -18,7 +18,7 @@ description:
     the same one.
   - It goes in steps, each a call of its own, since all control planes have to have done one before any begins the next. The playbook
     C(etcd_restore.yml) does them in their order; use that.
-  - Runs on control planes whose etcd kubeadm has made, and that run on containerd.
+  - Runs on control planes whose etcd kubeadm has made.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
 attributes:

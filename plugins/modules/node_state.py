@@ -151,7 +151,7 @@ ansible_facts:
           returned: always
         disks:
           description:
-            - Room under V(/), V(/var/lib) and the directories of containerd, kubelet and etcd, with C(mount), C(size_mb),
+            - Room under V(/), V(/var/lib) and the directories of containerd, Docker, kubelet and etcd, with C(mount), C(size_mb),
               C(available_mb), C(used_percent).
           type: dict
           returned: always
@@ -169,7 +169,9 @@ ansible_facts:
           elements: str
           returned: always
         runtime:
-          description: C(containerd), its version, C(active), whether it runs, and C(cri_dockerd), whether that runs.
+          description:
+            - C(containerd), its version, and C(active), whether it runs.
+            - C(docker_active), whether Docker runs, C(cri_dockerd), whether that does, and C(cri_dockerd_version).
           type: dict
           returned: always
         kubernetes:

@@ -88,8 +88,8 @@ VOLATILE: dict[str, tuple[str, ...]] = {
 
 # What a reset leaves on purpose, and says so: docs/reset.md.
 LEFT: dict[str, tuple[str, ...]] = {
-    # The mounts of the lab's nodes are emptied and kept, with the mode that kubelet, etcd and containerd gave them.
-    "files": ("/var/lib/containerd", "/var/lib/etcd", "/var/lib/kubelet"),
+    # The mounts of the lab's nodes are emptied and kept, with the mode that kubelet, etcd, containerd and Docker gave them.
+    "files": ("/var/lib/containerd", "/var/lib/docker", "/var/lib/etcd", "/var/lib/kubelet"),
     # Ansible's module for packages installs the first one for itself, the others come with it.
     "packages": ("python3-apt", "python-apt-common", "distro-info-data"),
     # Kernel settings, until the next boot.

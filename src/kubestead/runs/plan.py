@@ -18,6 +18,7 @@ Result = Mapping[str, Any]
 # run only where the packages are not as wanted.
 _NOT_FORESEEN = {
     "containerd": "installs containerd",
+    "docker": "installs Docker and cri-dockerd",
     "kube_packages": "installs kubeadm, kubelet and kubectl",
     "haproxy": "installs haproxy",
     "keepalived": "installs keepalived",

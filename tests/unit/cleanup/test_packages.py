@@ -159,3 +159,42 @@ def test_files_that_are_not_marked_stay(machine: Callable[..., Machine], write: 
     assert not any(path.exists() for path in gone)
     assert not gone[0].parent.exists()
     assert "net.ipv4.ip_forward" in here.left[0]
+
+
+def test_docker_goes_with_all_that_it_kept(
+    machine: Callable[..., Machine], write: Callable[[str, str], Path], root: Path
+) -> None:
+    names = [*NAMES[:-1], "docker.io", "containerd", "runc", "cri-dockerd"]
+    write("/etc/docker/daemon.json", '{"labels": ["written-by=Kubestead"]}\n')
+    for unit in ("cri-docker.service", "cri-docker.socket", "docker.service.d/kubestead.conf"):
+        write(f"/etc/systemd/system/{unit}", "# Written by Kubestead.\n")
+    write("/var/lib/docker/image/a", "")
+    write("/var/lib/cri-dockerd/sandbox/a", "")
+    write("/usr/bin/cri-dockerd", "the package's")
+    here = machine(dpkg(names, docker="", getent="docker:x:999:ada\n", groupdel=""))
+    PackagesCleanup(here, names).clean()
+    fake: Any = here.module
+    assert fake.ran("groupdel docker")
+    left = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+    assert left == ["usr/bin/cri-dockerd"]
+    assert not (root / "etc/docker").exists()
+
+
+def test_a_daemon_file_of_somebodys_own_stays(
+    machine: Callable[..., Machine], write: Callable[[str, str], Path], root: Path
+) -> None:
+    write("/etc/docker/daemon.json", '{"debug": true}\n')
+    write("/var/lib/docker/image/a", "")
+    PackagesCleanup(machine(dpkg(NAMES)), NAMES).clean()
+    assert (root / "etc/docker/daemon.json").exists()
+    assert (root / "var/lib/docker/image/a").exists()
+
+
+def test_cri_dockerd_of_no_package_goes_too(
+    machine: Callable[..., Machine], write: Callable[[str, str], Path], root: Path
+) -> None:
+    names = [*NAMES, "docker-ce", "docker-ce-cli"]
+    write("/etc/systemd/system/cri-docker.service", "# Written by Kubestead.\n")
+    write("/usr/bin/cri-dockerd", "a release's")
+    PackagesCleanup(machine(dpkg(names, docker="")), [*names, "cri-dockerd"]).clean()
+    assert not (root / "usr/bin/cri-dockerd").exists()

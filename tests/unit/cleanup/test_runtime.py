@@ -113,3 +113,41 @@ def test_others_are_namespaces_with_containers(machine: Callable[..., Machine]) 
         }
     )
     assert Runtime(here).others() == ["moby"]
+
+
+DOCKER_PS = "docker ps --all --quiet"
+DOCKER_OURS = f"{DOCKER_PS} --filter=label=io.kubernetes.pod.uid"
+CRI_DOCKERD = "crictl --runtime-endpoint unix:///run/cri-dockerd.sock --timeout 60s"
+
+
+@pytest.fixture
+def on_docker(write: Callable[[str, str], Path]) -> None:
+    """A machine whose runtime is Docker."""
+    write(_cleanup_runtime.CRI_DOCKERD, "# Written by Kubestead.\n[Unit]\n")
+
+
+@pytest.mark.usefixtures("on_docker")
+def test_dockers_pods_are_removed_through_cri_dockerd(machine: Callable[..., Machine]) -> None:
+    pods = json.dumps({"items": [{"id": "a"}]})
+    here = machine(node(**{f"{CRI_DOCKERD} pods --output json": pods, f"{CRI_DOCKERD} rmp": "", "docker": ""}))
+    Runtime(here).clean()
+    fake: Any = here.module
+    assert fake.ran(f"{CRI_DOCKERD} rmp --force a")
+    assert not fake.ran("ctr")
+
+
+@pytest.mark.usefixtures("on_docker")
+def test_what_docker_keeps_of_pods_is_an_error(machine: Callable[..., Machine]) -> None:
+    nothing = {f"{CRI_DOCKERD} pods --output json": json.dumps({"items": []})}
+    here = machine(node(**nothing, **{"docker": "", DOCKER_OURS: "stuck\n"}))
+    with pytest.raises(KubesteadError, match=r"Docker keeps 1 containers.*systemctl restart docker"):
+        Runtime(here).clean()
+    fake: Any = here.module
+    assert fake.ran("docker rm --force --volumes stuck")
+
+
+@pytest.mark.usefixtures("on_docker")
+@pytest.mark.parametrize(("everything", "others"), [("a b", []), ("a b c", ["moby"])])
+def test_others_are_dockers_own_containers(machine: Callable[..., Machine], everything: str, others: list[str]) -> None:
+    here = machine({"ctr": "", "ctr namespaces list": "moby\n", DOCKER_PS: everything, DOCKER_OURS: "a b"})
+    assert Runtime(here).others() == others

@@ -62,6 +62,7 @@ def _state(number: int) -> dict[str, Any]:
         "packages": dict.fromkeys(
             ("kubeadm", "kubelet", "kubectl", "containerd.io", "containerd", "docker-ce", "docker.io")
         ),
+        "runtime": {"cri_dockerd": False},
         "kubernetes": {
             "stage": "absent",
             "role": None,
@@ -101,6 +102,7 @@ def _spec(number: int, control_plane: bool) -> dict[str, Any]:
         "ansible_host": f"192.0.2.{number}",
         "kubernetes_version": "1.36.4",
         "cluster_api_port": 6443,
+        "cluster_container_runtime": "containerd",
         "cluster_containerd_source": "docker",
         "cluster_flannel_backend": "vxlan",
         "cluster_kubelet_config": {},
@@ -423,6 +425,17 @@ TRIGGERS: dict[str, tuple[Callable[[Machines], None], set[tuple[str, str, str]]]
         {(WORKER, "runtime-conflict", "error")},
     ),
     "Docker": (_set(WORKER, "packages docker-ce", "5:29.0.1-1"), {(WORKER, "docker-present", "warning")}),
+    "Docker as the runtime": (
+        _all(_wish("cluster_container_runtime", "docker"), _set(WORKER, "packages docker-ce", "5:29.0.1-1")),
+        {(WORKER, "docker-taken-over", "warning")},
+    ),
+    "another runtime than the node's": (
+        _all(
+            _member(CP, settings={"cluster_container_runtime": "containerd"}),
+            lambda machines: machines.specs[CP]["settings"].update(cluster_container_runtime="docker"),
+        ),
+        {(CP, "setting-fixed", "error")},
+    ),
     "a load balancer of another family": (
         _balanced(_set(LB, "os family", "other")),
         {(LB, "unsupported-os", "error")},
@@ -561,6 +574,11 @@ CALM: dict[str, Callable[[Machines], None]] = {
     "a further control plane without authority": _all(Machines.add_control_plane, _member(CP)),
     "its own address behind translation": _all(
         _wish("ansible_host", "host.example"), _wish("cluster_node_address", "")
+    ),
+    "a node that runs on Docker": _all(
+        _wish("cluster_container_runtime", "docker"),
+        _set(WORKER, "packages docker-ce", "5:29.8.2-1"),
+        _set(WORKER, "runtime cri_dockerd", True),
     ),
     "Docker's containerd where it is wanted": _set(WORKER, "packages containerd.io", "2.3.7-1"),
     "load balancers": Machines.add_load_balancers,

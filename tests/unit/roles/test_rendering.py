@@ -25,6 +25,7 @@ CASES = [
     ("load-balancers-on-control-planes", "tests/integration/inventory-together", "container"),
     ("aliyun-images", "tests/unit/roles/inventories/aliyun-images", "machine"),
     ("external-etcd", "tests/unit/roles/inventories/external-etcd", "machine"),
+    ("docker", "tests/unit/roles/inventories/docker", "machine"),
 ]
 
 

@@ -363,3 +363,14 @@ def test_a_node_that_only_was_ready_does_not_count() -> None:
 
 def test_the_hash_of_an_authority_is_that_of_openssl() -> None:
     assert authority_hashes((RECORDED / "cluster_ca.pem").read_bytes()) == (AUTHORITY,)
+
+
+def test_docker_gives_the_program_out_of_its_image(machine: Machine, tmp_path: Path) -> None:
+    module: Any = machine
+    folder = tmp_path / "image"
+    with Etcdutl.of_docker_image(module, "registry.k8s.io/etcd:3.6.8-0", str(folder)) as etcdutl:
+        assert etcdutl.path == str(folder / "etcdutl")
+    assert machine.happened[0] == "docker create registry.k8s.io/etcd:3.6.8-0"
+    assert machine.happened[1].startswith("docker cp ")
+    assert machine.happened[2].startswith("docker rm")
+    assert not folder.exists()

@@ -240,11 +240,20 @@ def test_versions_of_containerd_and_kubelet(machine: Machine) -> None:
     assert look.runtime({"containerd": {"ActiveState": "active"}}) == {
         "containerd": "2.3.7",
         "active": True,
+        "docker_active": False,
         "cri_dockerd": False,
+        "cri_dockerd_version": None,
     }
     assert look.kubernetes({})["kubelet_version"] == "1.36.4"
     machine.programs["containerd --version"] = "containerd github.com/containerd/containerd 1.6.20~ds1 1.6.20~ds1-1\n"
     assert machine.look().runtime({})["containerd"] == "1.6.20~ds1"
+
+
+def test_docker_and_cri_dockerd(machine: Machine) -> None:
+    machine.programs["cri-dockerd --version"] = "cri-dockerd 0.4.3 (HEAD)\n"
+    units = {name: {"ActiveState": "active"} for name in ("docker", "cri-docker")}
+    found = machine.look().runtime(units)
+    assert (found["docker_active"], found["cri_dockerd"], found["cri_dockerd_version"]) == (True, True, "0.4.3")
 
 
 def test_digests_change_with_the_files(machine: Machine) -> None:

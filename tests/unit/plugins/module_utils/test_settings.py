@@ -73,6 +73,19 @@ def test_a_worker_shows_its_address_and_the_domain() -> None:
 
 
 @pytest.mark.parametrize(
+    ("socket", "runtime"),
+    [
+        ("unix:///run/containerd/containerd.sock", "containerd"),
+        ("unix:///run/cri-dockerd.sock", "docker"),
+        ("unix:///var/run/crio/crio.sock", None),
+    ],
+)
+def test_a_node_shows_its_runtime(socket: str, runtime: str | None) -> None:
+    files = {"/var/lib/kubelet/instance-config.yaml": f"containerRuntimeEndpoint: {socket}\n"}
+    assert settings.built_with(files.get).get("cluster_container_runtime") == runtime
+
+
+@pytest.mark.parametrize(
     ("found", "wanted", "differ"),
     [
         ("10.244.0.0/16", "10.245.0.0/16", True),
