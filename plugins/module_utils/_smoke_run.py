@@ -280,16 +280,18 @@ class SmokeTest:
         return "available"
 
     def _check_metrics(self) -> str:
+        wanted = self.settings.nodes or [node["metadata"]["name"] for node in self._nodes]
+
         def look() -> str:
             try:
                 measured = {item["metadata"]["name"] for item in self.cluster.get("nodes.metrics.k8s.io")}
             except KubesteadError as error:
                 return _short(error.message)
-            bare = sorted({node["metadata"]["name"] for node in self._nodes} - measured)
+            bare = sorted({*wanted} - measured)
             return f"no metrics of {', '.join(bare)}" if bare else ""
 
         self._wait("metrics", look, self._remaining(METRICS_SECONDS))
-        return f"of {_nodes(self._nodes)}"
+        return f"of {_nodes(wanted)}"
 
     def _check_pods(self) -> str:
         hosts = schedulable(self._nodes, self.settings.nodes)

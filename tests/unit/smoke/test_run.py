@@ -97,6 +97,12 @@ def test_a_healthy_cluster_passes_every_check(harness: Harness) -> None:
     assert len(test.message().splitlines()) == len(ADVICE)
 
 
+def test_metrics_of_nodes_that_are_not_tested_are_not_expected(harness: Harness) -> None:
+    harness.settings = harness.settings._replace(nodes=("control-plane-1", "worker-1"))
+    _no_metrics(harness.cluster)
+    assert harness.statuses()["metrics"] == "passed"
+
+
 def test_metrics_are_asked_for_where_they_are_expected_only(harness: Harness) -> None:
     harness.settings = harness.settings._replace(metrics=False)
     harness.cluster.unmeasured = {"worker-2"}
