@@ -15,14 +15,13 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._certificates_st
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubernetes_state import read_text
 from ansible_collections.kubestead.cluster.plugins.module_utils._lock import node_lock
+from ansible_collections.kubestead.cluster.plugins.module_utils._servers import KUBELET_OWN, KUBELET_SIGNED
 from ansible_collections.kubestead.cluster.plugins.module_utils._tools import Systemctl
 from ansible_collections.kubestead.cluster.plugins.module_utils._waiter import WaitTimeoutError, wait_for
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
-OWN = "/var/lib/kubelet/pki/kubelet.crt"
-SIGNED = "/var/lib/kubelet/pki/kubelet-server-current.pem"
 LOCK_SECONDS = 300
 _SIGNED_BY_THE_CLUSTER = re.compile(r"^serverTLSBootstrap:\s*true\s*$", re.MULTILINE)
 
@@ -52,7 +51,7 @@ class KubeletRenewal:
         """The certificate that the kubelet shows; None where somebody else renews it, or the cluster has not signed it yet."""
         path = self.certificates.servers.kubelet_file
         config = read_text(self._path("/var/lib/kubelet/config.yaml")) or ""
-        if path != SIGNED and (path != OWN or _SIGNED_BY_THE_CLUSTER.search(config)):
+        if path != KUBELET_SIGNED and (path != KUBELET_OWN or _SIGNED_BY_THE_CLUSTER.search(config)):
             return None
         return next((one for one in self.certificates.files() if one["path"] == path), None)
 
@@ -63,8 +62,8 @@ class KubeletRenewal:
         return bool(self.module.params["force"] or current["error"] or current["days"] < self.module.params["before"])
 
     def _renew(self) -> None:
-        signed = self.certificates.servers.kubelet_file == SIGNED
-        for path in (SIGNED,) if signed else (OWN, OWN[: -len("crt")] + "key"):
+        signed = self.certificates.servers.kubelet_file == KUBELET_SIGNED
+        for path in (KUBELET_SIGNED,) if signed else (KUBELET_OWN, KUBELET_OWN[: -len("crt")] + "key"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path(path))
         Systemctl(self.module).run(

@@ -44,16 +44,17 @@ def node_lock(timeout: float, path: str = LOCK_PATH) -> t.Iterator[int]:
     outlives its killed module still keeps others out.
     """
     try:
-        descriptor = wait_for(lambda: _acquire(path), lambda held: held is not None, "the lock", timeout, interval=0.2)
+        held = wait_for(lambda: _acquire(path), lambda one: one is not None, "the lock", timeout, interval=0.2)
     except WaitTimeoutError as error:
         raise KubesteadError(
             f"Another run still works on this node: {path} was held for {timeout:g} s. "
             f"See who holds it with `fuser -v {path}`, let it finish, and run the same again."
         ) from error
+    descriptor = t.cast("int", held)
     try:
-        yield t.cast("int", descriptor)
+        yield descriptor
     finally:
-        os.close(t.cast("int", descriptor))
+        os.close(descriptor)
 
 
 def _acquire(path: str) -> t.Optional[int]:

@@ -16,6 +16,9 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._kubernetes_stat
 
 _MANIFESTS = "/etc/kubernetes/manifests"
 _KUBELET = "/var/lib/kubelet"
+# What the kubelet made itself, and what the cluster has signed.
+KUBELET_OWN = f"{_KUBELET}/pki/kubelet.crt"
+KUBELET_SIGNED = f"{_KUBELET}/pki/kubelet-server-current.pem"
 _CERTIFICATE_FILE = re.compile(r"--(?:tls-cert-file|cert-file)=(\S+)")
 _PEER_FILE = re.compile(r"--peer-cert-file=(\S+)")
 _PEER_URLS = re.compile(r"--listen-peer-urls=([^\s,]+)")
@@ -71,10 +74,9 @@ class Servers:
     def kubelet_file(self) -> str:
         """The file of the certificate that the kubelet shows: one that it was given, one that the cluster signed, its own."""
         given = _KUBELET_FILE.search(self._text(f"{_KUBELET}/config.yaml"))
-        rotated = f"{_KUBELET}/pki/kubelet-server-current.pem"
         if given:
             return given.group(1)
-        return rotated if os.path.exists(self._path(rotated)) else f"{_KUBELET}/pki/kubelet.crt"
+        return KUBELET_SIGNED if os.path.exists(self._path(KUBELET_SIGNED)) else KUBELET_OWN
 
     def _etcd(self) -> t.Iterator[Server]:
         manifest = self._text(f"{_MANIFESTS}/etcd.yaml")

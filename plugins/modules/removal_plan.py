@@ -105,14 +105,14 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._etcd_quorum imp
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import Kubectl
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubernetes_state import KubernetesState
 from ansible_collections.kubestead.cluster.plugins.module_utils._node_operation import conclude
-from ansible_collections.kubestead.cluster.plugins.module_utils._objects import condition_of
+from ansible_collections.kubestead.cluster.plugins.module_utils._objects import is_silent
 from ansible_collections.kubestead.cluster.plugins.module_utils._removal import NOTHING, Removal, Request, Seen, report
 
 
 def look(module: AnsibleModule) -> Seen:
     """The cluster as it is now."""
     items = Kubectl(module, module.params["kubeconfig"]).get("nodes", "--request-timeout=20s")
-    silent = {item["metadata"]["name"] for item in items if condition_of(item, "Ready").get("status") == "Unknown"}
+    silent = {item["metadata"]["name"] for item in items if is_silent(item)}
     members = [] if KubernetesState().external_etcd else _members()
     nodes = {item["metadata"]["name"]: node(item) for item in items}
     return Seen(nodes, silent, members, working(members))

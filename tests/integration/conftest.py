@@ -23,32 +23,31 @@ def lab(*arguments: str, inventory: Path = INVENTORY) -> None:
     subprocess.run([str(kubestead), "lab", *arguments, "-i", str(inventory)], cwd=ROOT, check=True)
 
 
+def fresh(inventory: Path, *arguments: str) -> Iterator[Cluster]:
+    """Nodes of an inventory for the time of a fixture: made anew by `kubestead lab up`, and taken down at the end."""
+    lab("down", inventory=inventory)
+    lab("up", *arguments, inventory=inventory)
+    yield Cluster(inventory)
+    lab("down", inventory=inventory)
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """Fresh nodes with a mirror beside them, and nothing installed."""
-    lab("down")
-    lab("up", "--no-cluster")
-    yield Cluster(INVENTORY)
-    lab("down")
+    yield from fresh(INVENTORY, "--no-cluster")
 
 
 @pytest.fixture(scope="session")
 def ha_cluster() -> Iterator[Cluster]:
     """Three control planes, two workers and two load balancers, built from nothing by one run."""
-    lab("down", inventory=HA_INVENTORY)
-    lab("up", inventory=HA_INVENTORY)
-    yield Cluster(HA_INVENTORY)
-    lab("down", inventory=HA_INVENTORY)
+    yield from fresh(HA_INVENTORY)
 
 
 @pytest.fixture(scope="session")
 def together() -> Iterator[Cluster]:
     """Fresh nodes for three control planes that also balance and run pods. Two cores do not bear the other cluster beside them."""
     lab("down", inventory=HA_INVENTORY)
-    lab("down", inventory=TOGETHER_INVENTORY)
-    lab("up", "--no-cluster", inventory=TOGETHER_INVENTORY)
-    yield Cluster(TOGETHER_INVENTORY)
-    lab("down", inventory=TOGETHER_INVENTORY)
+    yield from fresh(TOGETHER_INVENTORY, "--no-cluster")
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from .cluster import Cluster
-from .conftest import lab
+from .conftest import fresh
 from .residue import LEFT, Snapshot, difference, docker, report, take
 
 INVENTORY = Path(__file__).parent / "inventory-docker"
@@ -25,10 +25,7 @@ pytestmark = pytest.mark.full
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Cluster]:
     """Fresh nodes with a mirror beside them that has cri-dockerd, and nothing installed."""
-    lab("down", inventory=INVENTORY)
-    lab("up", "--no-cluster", inventory=INVENTORY)
-    yield Cluster(INVENTORY)
-    lab("down", inventory=INVENTORY)
+    yield from fresh(INVENTORY, "--no-cluster")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 from kubestead.lab.engine import Docker
 
 from .cluster import Cluster
-from .conftest import INVENTORY, lab
+from .conftest import INVENTORY, fresh, lab
 from .test_ha_life_etcd import back_up, objects, restore
 
 AUTHORITY = "/etc/kubernetes/pki/ca.crt"
@@ -27,10 +27,7 @@ def known(cluster: Cluster) -> set[tuple[str, ...]]:
 @pytest.fixture
 def built() -> Iterator[Cluster]:
     """A cluster on nodes of its own, of which one will not be the one that it was."""
-    lab("down")
-    lab("up")
-    yield Cluster(INVENTORY)
-    lab("down")
+    yield from fresh(INVENTORY)
 
 
 @pytest.mark.full
