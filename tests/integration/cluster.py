@@ -133,6 +133,13 @@ class Cluster:
             assert time.monotonic() < deadline, "waited in vain"
             time.sleep(0.2)
 
+    def wait_until_none(self, missing: Callable[[], Sequence[str]], timeout: float = 90) -> None:
+        """Wait until nothing is missing; fails the test with what still is after the timeout."""
+        deadline = time.monotonic() + timeout
+        while found := missing():
+            assert time.monotonic() < deadline, f"waited in vain: {'; '.join(found)}"
+            time.sleep(0.2)
+
     def container(self, host: str) -> str:
         """Name of the container that is this host."""
         return f"{self.name}-{host}"

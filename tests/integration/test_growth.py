@@ -30,8 +30,9 @@ def grown(cluster: Cluster, tmp_path: Path) -> Iterator[Cluster]:
 def test_a_further_worker_touches_only_itself(cluster: Cluster, grown: Cluster) -> None:
     before = cluster.started(cluster.nodes)
     run = grown.play("site.yml").raise_for_failure()
-    # The control plane approves what the new kubelet asks for.
-    assert run.changed == {"worker-3": run.changed["worker-3"], cluster.control_planes[0]: 1}
+    # What the new kubelet asks for is approved once; Ansible counts that for whichever host comes first to the task.
+    approved = [count for host, count in run.changed.items() if host != "worker-3"]
+    assert approved == [1], run.changed
     assert grown.ready_nodes() == set(grown.nodes)
     after = cluster.started(cluster.nodes)
     for node in cluster.nodes:

@@ -46,7 +46,7 @@ def without_the_first(ha_cluster: Cluster, observer: Observer) -> Iterator[str]:
     Docker()("kill", ha_cluster.container(first))
     yield first
     lab("up", "--no-cluster", inventory=HA_INVENTORY)
-    ha_cluster.wait_for(lambda: observer.defects() == [])
+    ha_cluster.wait_until_none(observer.defects)
 
 
 def test_one_run_makes_it_whole(observer: Observer) -> None:

@@ -68,7 +68,7 @@ def test_interrupted_joins_are_finished_by_the_same_command(together: Cluster) -
         kill(run)
     together.play("site.yml").raise_for_failure()
     observer = Observer(together)
-    together.wait_for(lambda: observer.defects() == [])
+    together.wait_until_none(observer.defects)
     assert together.play("site.yml").raise_for_failure().changed == {}
     digests = {together.host(node).file("/etc/kubernetes/pki/ca.crt").sha256sum for node in together.control_planes}
     assert len(digests) == 1

@@ -181,7 +181,7 @@ def test_the_first_control_plane_leaves_and_clients_go_on(ha_cluster: Cluster, o
 def test_it_comes_back_and_the_cluster_is_whole(ha_cluster: Cluster, observer: Observer) -> None:
     ha_cluster.play("playbooks/add.yml").raise_for_failure()
     assert etcd_members(ha_cluster, "control-plane-2") == set(ha_cluster.control_planes)
-    ha_cluster.wait_for(lambda: observer.defects() == [])
+    ha_cluster.wait_until_none(observer.defects)
     assert ha_cluster.play("site.yml").raise_for_failure().changed == {}
 
 
@@ -203,4 +203,4 @@ def test_a_dead_control_plane_is_forgotten_only_if_it_is_said(ha_cluster: Cluste
     ha_cluster.play("playbooks/reset.yml", "-e", confirmed, "--limit", gone).raise_for_failure()
     ha_cluster.play("playbooks/add.yml").raise_for_failure()
     assert etcd_members(ha_cluster, "control-plane-1") == set(ha_cluster.control_planes)
-    ha_cluster.wait_for(lambda: observer.defects() == [])
+    ha_cluster.wait_until_none(observer.defects)

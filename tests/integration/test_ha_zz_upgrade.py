@@ -110,7 +110,7 @@ def test_a_cluster_that_lacks_something_is_refused(ha_cluster: Cluster, silent: 
 @pytest.mark.full
 @pytest.mark.usefixtures("mirror")
 def test_an_upgrade_broken_off_and_run_again_disturbs_nobody(ha_cluster: Cluster, observer: Observer) -> None:
-    ha_cluster.wait_for(lambda: observer.defects() == [])
+    ha_cluster.wait_until_none(observer.defects)
     image = CATALOGUE["releases"][OLD]["images"]["agnhost"]
     entrance = ha_cluster.addresses[ha_cluster.control_planes[0]]
     with Workload(ha_cluster, image, entrance) as web, Writer(observer.endpoint, WRITES) as writer:
@@ -130,7 +130,7 @@ def test_an_upgrade_broken_off_and_run_again_disturbs_nobody(ha_cluster: Cluster
 
 @pytest.mark.full
 def test_everything_has_the_new_release(ha_cluster: Cluster, observer: Observer) -> None:
-    ha_cluster.wait_for(lambda: observer.defects() == [])
+    ha_cluster.wait_until_none(observer.defects)
     nodes = ha_cluster.kubectl("get", "nodes")["items"]
     assert versions(ha_cluster) == dict.fromkeys(ha_cluster.nodes, WANTED)
     assert [node["metadata"]["name"] for node in nodes if node["spec"].get("unschedulable")] == []
