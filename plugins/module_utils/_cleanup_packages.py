@@ -24,6 +24,7 @@ RUNTIME_PACKAGES = (
 )
 ANSIBLE_PACKAGE = "python3-apt"
 SETTINGS = ("/etc/sysctl.d/99-kubestead.conf", "/etc/modules-load.d/kubestead.conf")
+JOURNAL = "/etc/systemd/journald.conf.d/kubestead.conf"
 COMPLETION = "/etc/bash_completion.d/kubectl"
 CRI_UNITS = ("cri-docker.service", "cri-docker.socket")
 DOCKER_CONFIG = "/etc/docker/daemon.json"
@@ -251,9 +252,10 @@ class PackagesCleanup:
         modules = self.machine.text(SETTINGS[1]).split()
         for path in SETTINGS:
             self.machine.take_file(path)
-        if self.machine.is_ours(COMPLETION):
-            self.machine.take_file(COMPLETION)
-            self.machine.take_empty(os.path.dirname(COMPLETION))
+        for path in (COMPLETION, JOURNAL):
+            if self.machine.is_ours(path):
+                self.machine.take_file(path)
+                self.machine.take_empty(os.path.dirname(path))
         if names:
             self.machine.leave(f"kernel settings, as they are until the next boot: {', '.join(names)}")
         loaded = {line.split(" ", 1)[0] for line in self.machine.text("/proc/modules").splitlines()}

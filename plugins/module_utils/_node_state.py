@@ -71,6 +71,7 @@ _MODULE_TRACES = {
     "ip_tables": ("/proc/net/ip_tables_names",),
     "ip_vs": ("/proc/net/ip_vs",),
 }
+_COMMAND_LINES = ("/boot/firmware/cmdline.txt", "/boot/cmdline.txt")
 _CAPABILITIES = {"sys_admin": 21, "sys_resource": 24}
 _VERSION = re.compile(r"\bv?(\d+\.\d+\.\d+\S*)")
 
@@ -102,6 +103,7 @@ class NodeState:
             "default_interface": default.get("dev"),
             "default_address": default_address(default, interfaces),
             "os": self.operating_system(),
+            "raspberry_pi": self.raspberry_pi(),
             "cpus": len(os.sched_getaffinity(0)),
             "memory_mb": self.memory_mb(),
             "python": platform.python_version(),
@@ -168,10 +170,19 @@ class NodeState:
             "codename": release.get("VERSION_CODENAME", ""),
             "family": family,
             "pretty_name": release.get("PRETTY_NAME", "unknown"),
+            "hypriot": release.get("HYPRIOT_OS", ""),
             "kernel": platform.release(),
             "architecture": _ARCHITECTURES.get(machine, machine),
             "bits": 64 if sys.maxsize > 2**32 else 32,
         }
+
+    def raspberry_pi(self) -> t.Optional[dict[str, str]]:
+        """The board's model, and the file that its firmware hands to the kernel as the command line; None on other machines."""
+        model = (self._read("/sys/firmware/devicetree/base/model") or "").strip("\0\n")
+        if not model.startswith("Raspberry Pi"):
+            return None
+        # Where the newer place is there, an older one only tells of it.
+        return {"model": model, "command_line": next(filter(self._exists, _COMMAND_LINES), "")}
 
     def memory_mb(self) -> int:
         """Main memory, or the control group's limit where that is less."""
@@ -181,9 +192,13 @@ class NodeState:
         return min(total, int(limit) // 2**20) if limit.isdigit() else total
 
     def swap(self) -> dict[str, t.Any]:
-        """Swap in use now, and whether /etc/fstab brings it back at boot."""
+        """Swap in use now, and whether /etc/fstab or Raspberry Pi OS's rpi-swap brings it back at boot."""
         active = [line.split()[0] for line in (self._read("/proc/swaps") or "").splitlines()[1:] if line.strip()]
-        return {"active": active, "fstab": fstab_has_swap(self._read("/etc/fstab") or "")}
+        return {
+            "active": active,
+            "fstab": fstab_has_swap(self._read("/etc/fstab") or ""),
+            "rpi_swap": self._exists("/usr/lib/systemd/system-generators/rpi-swap-generator"),
+        }
 
     def cgroup(self) -> dict[str, t.Any]:
         """The version of control groups that services live in, and whether memory can be limited."""

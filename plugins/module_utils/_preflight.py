@@ -122,6 +122,13 @@ KINDS: t.Dict[str, Kind] = {
         "Package repositories or kernel settings may differ there.",
         "Prefer a release from the list in docs/preflight.md.",
     ),
+    "hypriotos": Kind(
+        ERROR,
+        "The operating system is HypriotOS, whose releases have ended.",
+        "It is built on a Debian that gets no updates any more, and most of its images are 32-bit.",
+        "Install the 64-bit image of Raspberry Pi OS Lite, its living successor, by the Raspberry Pi Imager.",
+        acceptable=False,
+    ),
     "architecture": Kind(
         ERROR,
         "The processor, or the system installed on it, is not 64-bit amd64 or arm64.",
@@ -200,8 +207,8 @@ KINDS: t.Dict[str, Kind] = {
         ERROR,
         "The kernel does not account memory in control groups.",
         "The kubelet cannot limit pods and does not start.",
-        "Add `cgroup_enable=memory cgroup_memory=1` to the kernel's command line (/boot/firmware/cmdline.txt on a "
-        "Raspberry Pi) and reboot.",
+        "Add `cgroup_enable=memory cgroup_memory=1` to the kernel's command line and reboot. On a Raspberry Pi that is done for you, "
+        "where /boot/firmware/cmdline.txt or /boot/cmdline.txt is there.",
     ),
     "kernel-modules": Kind(
         ERROR,
@@ -577,7 +584,9 @@ _Found = t.Iterator[Finding]
 
 def _operating_system(host: _Host) -> _Found:
     system = host.state["os"]
-    if system["family"] not in ("debian", "redhat"):
+    if system["hypriot"]:
+        yield host.finding("hypriotos", f"{system['pretty_name']} ({system['hypriot']})")
+    elif system["family"] not in ("debian", "redhat"):
         yield host.finding("unsupported-os", f"{system['pretty_name']} (ID={system['id']})")
     else:
         tested = TESTED_SYSTEMS.get(system["id"], ())
@@ -616,7 +625,7 @@ def _kernel(host: _Host) -> _Found:
     cgroup = host.state["cgroup"]
     if cgroup["version"] == 1:
         yield host.finding("cgroup-v1", "/sys/fs/cgroup is a version 1 hierarchy")
-    if not cgroup["memory"]:
+    if not cgroup["memory"] and not (host.state["raspberry_pi"] or {}).get("command_line"):
         yield host.finding("cgroup-memory", "the memory controller is not enabled")
     needed = ["br_netfilter", "overlay"]
     if host.spec["cluster_network"] == "flannel" and host.spec["cluster_flannel_backend"] == "vxlan":

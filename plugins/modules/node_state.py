@@ -81,8 +81,12 @@ ansible_facts:
         os:
           description:
             - The operating system. Keys are C(id), C(version_id), C(codename), C(family) (debian, redhat or other), C(pretty_name),
-              C(kernel),
-              C(architecture) (Debian's names) and C(bits).
+              C(kernel), C(architecture) (Debian's names), C(bits), and C(hypriot), which is empty but on HypriotOS.
+          type: dict
+          returned: always
+        raspberry_pi:
+          description:
+            - The board's C(model), and C(command_line), the file that its firmware hands to the kernel. Null on other machines.
           type: dict
           returned: always
         cpus:
@@ -104,7 +108,9 @@ ansible_facts:
           type: dict
           returned: always
         swap:
-          description: C(active), the devices in use, and C(fstab), whether swap comes back at boot.
+          description:
+            - C(active), the devices in use, C(fstab), whether /etc/fstab brings swap back at boot, and C(rpi_swap), whether Raspberry Pi
+              OS's package of that name is there, which does too.
           type: dict
           returned: always
         cgroup:

@@ -152,6 +152,7 @@ def test_files_that_are_not_marked_stay(machine: Callable[..., Machine], write: 
         ),
         write("/etc/systemd/system/containerd.service.d/kubestead.conf", "# Written by Kubestead.\n[Service]\n"),
         write("/etc/sysctl.d/99-kubestead.conf", "# Written by Kubestead.\nnet.ipv4.ip_forward = 1\n"),
+        write("/etc/systemd/journald.conf.d/kubestead.conf", "# Written by Kubestead. The journal is in memory.\n"),
     ]
     here = machine(dpkg([]))
     PackagesCleanup(here, NAMES).clean()

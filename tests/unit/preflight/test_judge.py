@@ -42,12 +42,14 @@ def _state(number: int) -> dict[str, Any]:
             "pretty_name": "Debian GNU/Linux 12 (bookworm)",
             "architecture": "amd64",
             "bits": 64,
+            "hypriot": "",
         },
+        "raspberry_pi": None,
         "cpus": 2,
         "memory_mb": 1960,
         "python": "3.11.2",
         "time": {"epoch": 1000.2, "synchronized": True, "window": [1000.0, 1000.5]},
-        "swap": {"active": ["/dev/sda2"], "fstab": True},
+        "swap": {"active": ["/dev/sda2"], "fstab": True, "rpi_swap": False},
         "cgroup": {"version": 2, "memory": True},
         "capabilities": {"sys_resource": True, "sys_admin": True},
         "container": None,
@@ -305,6 +307,7 @@ def _disks(available_gb: float, size_gb: float = 100) -> Callable[[Machines], No
 CP, WORKER, LB, LB2 = "cp-1", "worker-1", "lb-1", "lb-2"
 LOOP = {"path": "/etc/resolv.conf", "servers": ["127.0.0.11"], "loopback": True, "upstream": None}
 UPSTREAM = {**LOOP, "servers": ["127.0.0.53"], "upstream": "/run/systemd/resolve/resolv.conf"}
+RASPBERRY_PI = {"model": "Raspberry Pi 4 Model B Rev 1.4", "command_line": "/boot/firmware/cmdline.txt"}
 CONTAINER = _set(WORKER, "container", "docker")
 AUTHORITY = _member(CP)
 
@@ -343,6 +346,11 @@ TRIGGERS: dict[str, tuple[Callable[[Machines], None], set[tuple[str, str, str]]]
     "swap of the host": (CONTAINER, {(WORKER, "swap-of-host", "error")}),
     "cgroup v1": (_set(WORKER, "cgroup version", 1), {(WORKER, "cgroup-v1", "error")}),
     "no memory controller": (_set(WORKER, "cgroup memory", False), {(WORKER, "cgroup-memory", "error")}),
+    "no memory controller, and no command line to turn it on by": (
+        _all(_set(WORKER, "cgroup memory", False), _set(WORKER, "raspberry_pi", {**RASPBERRY_PI, "command_line": ""})),
+        {(WORKER, "cgroup-memory", "error")},
+    ),
+    "HypriotOS": (_set(WORKER, "os hypriot", "HypriotOS/arm64"), {(WORKER, "hypriotos", "error")}),
     "no br_netfilter": (_set(WORKER, "modules br_netfilter", "missing"), {(WORKER, "kernel-modules", "error")}),
     "no overlay": (_set(WORKER, "modules overlay", "missing"), {(WORKER, "kernel-modules", "error")}),
     "no vxlan": (_set(WORKER, "modules vxlan", "missing"), {(WORKER, "kernel-modules", "error")}),
@@ -525,6 +533,11 @@ CALM: dict[str, Callable[[Machines], None]] = {
     "Ubuntu": _set(WORKER, "os", {**_state(1)["os"], "id": "ubuntu", "version_id": "24.04"}),
     "Rocky": _set(WORKER, "os", {**_state(1)["os"], "id": "rocky", "version_id": "9.6", "family": "redhat"}),
     "arm64": _set(WORKER, "os architecture", "arm64"),
+    "a Raspberry Pi as it is installed": _all(
+        _set(WORKER, "os architecture", "arm64"),
+        _set(WORKER, "cgroup memory", False),
+        _set(WORKER, "raspberry_pi", RASPBERRY_PI),
+    ),
     "oldest python": _set(WORKER, "python", "3.9.2"),
     "one CPU on a worker": _set(WORKER, "cpus", 1),
     "no product_uuid anywhere": _all(_set(CP, "product_uuid", None), _set(WORKER, "product_uuid", None)),

@@ -97,6 +97,36 @@ def test_families_of_operating_systems(machine: Machine, text: str, family: str)
     assert machine.look().operating_system()["family"] == family
 
 
+@pytest.mark.parametrize(
+    ("files", "command_line"),
+    [
+        (["/boot/firmware/cmdline.txt", "/boot/cmdline.txt"], "/boot/firmware/cmdline.txt"),
+        (["/boot/cmdline.txt"], "/boot/cmdline.txt"),
+        ([], ""),
+    ],
+    ids=["Raspberry Pi OS 12 and newer, Ubuntu", "Raspberry Pi OS 11", "neither"],
+)
+def test_a_raspberry_pi(machine: Machine, files: list[str], command_line: str) -> None:
+    machine.file("/sys/firmware/devicetree/base/model", "Raspberry Pi 4 Model B Rev 1.4\0")
+    for path in files:
+        machine.file(path, "console=tty1 rootwait\n")
+    assert machine.look().raspberry_pi() == {"model": "Raspberry Pi 4 Model B Rev 1.4", "command_line": command_line}
+
+
+def test_another_board_is_no_raspberry_pi(machine: Machine) -> None:
+    assert machine.look().raspberry_pi() is None
+    machine.file("/sys/firmware/devicetree/base/model", "Hardkernel ODROID-C2\0")
+    assert machine.look().raspberry_pi() is None
+
+
+def test_hypriotos_is_told_from_the_debian_under_it(machine: Machine) -> None:
+    debian = 'ID=debian\nVERSION_ID="8"\nPRETTY_NAME="Debian GNU/Linux 8 (jessie)"\n'
+    machine.file("/etc/os-release", debian)
+    assert machine.look().operating_system()["hypriot"] == ""
+    machine.file("/etc/os-release", debian + 'HYPRIOT_OS="HypriotOS/arm64"\nHYPRIOT_TAG="dirty"\n')
+    assert machine.look().operating_system()["hypriot"] == "HypriotOS/arm64"
+
+
 def test_packages_and_holds_from_dpkg_s_own_file(machine: Machine, recorded: Recorded) -> None:
     status = recorded("dpkg_status") + "\nPackage: socat\nStatus: deinstall ok config-files\nVersion: 1.7.4\n"
     machine.file("/var/lib/dpkg/status", status)
@@ -146,7 +176,9 @@ def test_swap_in_use(machine: Machine) -> None:
     machine.file(
         "/proc/swaps", "Filename\t\t\tType\t\tSize\n/dev/dm-1   partition 8388604 0 -2\n/swapfile file 1 0 -3\n"
     )
-    assert machine.look().swap() == {"active": ["/dev/dm-1", "/swapfile"], "fstab": False}
+    assert machine.look().swap() == {"active": ["/dev/dm-1", "/swapfile"], "fstab": False, "rpi_swap": False}
+    machine.file("/usr/lib/systemd/system-generators/rpi-swap-generator", "")
+    assert machine.look().swap()["rpi_swap"] is True
 
 
 @pytest.mark.parametrize(
