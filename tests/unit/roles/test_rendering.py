@@ -25,6 +25,13 @@ CASES = [
     ("load-balancers-on-control-planes", "tests/integration/inventory-together", "container"),
     ("aliyun-images", "tests/unit/roles/inventories/aliyun-images", "machine"),
     ("external-etcd", "tests/unit/roles/inventories/external-etcd", "machine"),
+    ("raspberry-pi", "inventories/raspberry-pi", "raspberry-pi"),
+    ("aws", "inventories/aws", "machine"),
+    ("digitalocean", "inventories/digitalocean", "machine"),
+    ("aliyun", "inventories/aliyun", "machine"),
+    ("china", "inventories/china", "machine"),
+    ("air-gapped", "inventories/air-gapped", "machine"),
+    ("single-node", "inventories/single-node", "machine"),
     ("docker", "tests/unit/roles/inventories/docker", "machine"),
 ]
 
