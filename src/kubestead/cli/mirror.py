@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,7 @@ from kubestead.mirror.errors import MirrorError
 
 if TYPE_CHECKING:
     from kubestead.mirror import status as report
+    from kubestead.mirror.bundle import Head
     from kubestead.mirror.catalogue import Catalogue
     from kubestead.mirror.progress import Reporter
 
@@ -76,6 +78,35 @@ def sync(
 
 
 @app.command()
+def bundle(
+    file: Annotated[Path, typer.Argument(help="The file to write.")],
+    kubernetes: Annotated[
+        list[str] | None, typer.Option(help="Only this minor; repeat for more. Default: all that the mirror holds.")
+    ] = None,
+) -> None:
+    """Writes what the mirror serves to one file, for machines that reach nothing."""
+    from kubestead.mirror import bundle as bundles
+    from kubestead.mirror.publish import Mirror
+
+    with _told(), _reporter() as reporter:
+        head = bundles.write(Mirror.default(), file, kubernetes or [], reporter)
+        size = _size(file.stat().st_size)
+        _print(f"{file} holds {_holding(head)}, {size}. On the other side: kubestead mirror load {file.name}")
+
+
+@app.command()
+def load(file: Annotated[Path, typer.Argument(help="A file that `kubestead mirror bundle` wrote.")]) -> None:
+    """Takes such a file into the mirror of this machine, every checksum verified."""
+    from kubestead.mirror import bundle as bundles
+    from kubestead.mirror.catalogue import load as load_catalogue
+    from kubestead.mirror.publish import Mirror
+
+    with _told(), _reporter() as reporter:
+        head = bundles.load(Mirror.default(), load_catalogue(), file, reporter)
+        _print(f"The mirror holds {_holding(head)}. Next: kubestead mirror serve --listen ADDRESS:8765")
+
+
+@app.command()
 def serve(
     listen: Annotated[str, typer.Option(help="ADDRESS:PORT to listen on.")] = "127.0.0.1:8765",
 ) -> None:
@@ -131,6 +162,11 @@ def _show(found: report.Status) -> None:
     if found.missing:
         _print(f"The published file {found.missing} is missing or truncated: kubestead mirror build publishes again.")
     _print(f"{found.folder}, {_size(found.size)} on disk; packages are signed by {found.signing_key}")
+
+
+def _holding(head: Head) -> str:
+    minors = sorted({entry.minor for entry in head.entries})
+    return f"{len(head.entries)} components of Kubernetes {', '.join(minors)}"
 
 
 def _size(count: int) -> str:

@@ -54,6 +54,11 @@ class Store:
                 return f"{name} {wrong}"
         return None
 
+    def checksums(self, key: str) -> dict[str, str]:
+        """The files of a finished artefact, each with its SHA-256."""
+        recorded = json.loads((self.path(key) / _CHECKSUMS).read_text())["files"]
+        return {name: str(expected["sha256"]) for name, expected in recorded.items()}
+
     def remove(self, key: str) -> None:
         """Takes an artefact away."""
         shutil.rmtree(self.path(key), ignore_errors=True)
