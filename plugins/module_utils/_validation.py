@@ -160,6 +160,7 @@ OPERATION_VARIABLES = (
     *("flannel_backend", "flannel_interface", "flannel_timeout", "haproxy_lock_timeout", "keepalived_lock_timeout"),
     *("kube_packages_lock_timeout", "metrics_server_arguments", "metrics_server_timeout"),
     *("node_kernel_modules", "node_sysctls", "preflight_before_reset"),
+    *("raspberry_pi_command_line", "raspberry_pi_journal", "raspberry_pi_journal_size", "raspberry_pi_reboot_timeout"),
     *("remove_dead", "remove_drain_timeout", "remove_nodes"),
     *("reset_confirm", "reset_hosts", "reset_packages", "reset_timeout"),
     *("smoke_test_timeout", "upgrade_batch", "upgrade_drain_timeout", "upgrade_ready_timeout", "worker_timeout"),
