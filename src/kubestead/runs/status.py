@@ -161,6 +161,10 @@ def _of_add_ons(found: Found) -> Iterator[str]:
     errors = [one["addons_error"] for one in told if one.get("addons_error")]
     if told and len(errors) == len(told):
         yield f"nobody could tell of the add-ons: {errors[0]}"
+    elif told:
+        there = {one["addon"] for one in _workloads(found)}
+        for name in sorted({name for one in told for name in one.get("addons_wanted", ())} - there):
+            yield f"the inventory turns the add-on {name} on, and the cluster lacks it: `kubestead apply` brings it"
 
 
 def _row(name: str, node: Mapping[str, Any] | None, host: str | None, found: Found) -> NodeRow:

@@ -210,3 +210,13 @@ def test_add_ons_that_nobody_could_tell_of_are_amiss_and_one_answer_is_enough(fo
     assert of(found).healthy
     found["control-plane-2"]["addons_error"] = "kubectl: forbidden"
     assert of(found).problems == ["nobody could tell of the add-ons: kubectl: forbidden"]
+
+
+def test_an_add_on_that_the_inventory_turns_on_is_missed(found: dict[str, Any]) -> None:
+    for told in found.values():
+        told["addons_wanted"] = ["metrics-server"]
+    assert of(found).problems == [
+        "the inventory turns the add-on metrics-server on, and the cluster lacks it: `kubestead apply` brings it"
+    ]
+    found["control-plane-1"]["addons"] = [addon()]
+    assert of(found).healthy
