@@ -50,32 +50,24 @@ def render(output: Path, inventory: str, state: str, *options: str) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-@pytest.fixture(scope="module", params=CASES, ids=lambda case: case[0])
-def rendered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    name, inventory, state = request.param
-    output = tmp_path_factory.mktemp(name)
-    render(output, inventory, state)
-    return name, output
-
-
-def test_files_are_as_expected(rendered: tuple[str, Path]) -> None:
-    name, output = rendered
+@pytest.mark.parametrize(("name", "inventory", "state"), CASES, ids=[case[0] for case in CASES])
+def test_files_are_as_expected_and_what_their_readers_parse(
+    name: str, inventory: str, state: str, tmp_path: Path
+) -> None:
+    render(tmp_path, inventory, state)
     expected = HERE / "expected" / name
     if os.environ.get("UPDATE_EXPECTED"):
         shutil.rmtree(expected, ignore_errors=True)
-        shutil.copytree(output, expected)
-    files = {path.relative_to(output) for path in output.rglob("*") if path.is_file()}
+        shutil.copytree(tmp_path, expected)
+    files = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
     assert files == {path.relative_to(expected) for path in expected.rglob("*") if path.is_file()}
     for file in sorted(files):
-        assert (output / file).read_text() == (expected / file).read_text(), f"{name}: {file} differs"
-
-
-def test_files_are_what_their_readers_parse(rendered: tuple[str, Path]) -> None:
-    _, output = rendered
-    for file in output.rglob("*.toml"):
-        assert tomllib.loads(file.read_text())
-    for file in [*output.rglob("*.yaml"), *output.rglob("*.yml")]:
-        assert all(document for document in yaml.safe_load_all(file.read_text()))
+        text = (tmp_path / file).read_text()
+        assert text == (expected / file).read_text(), f"{name}: {file} differs"
+        if file.suffix == ".toml":
+            assert tomllib.loads(text)
+        if file.suffix in (".yaml", ".yml"):
+            assert all(yaml.safe_load_all(text))
 
 
 def test_a_host_that_leaves_is_named_nowhere(tmp_path: Path) -> None:
