@@ -3,14 +3,40 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
+import yaml
 
-from .cluster import Cluster
+from .cluster import ROOT, Cluster
 
 ANOTHER_NETWORK = "192.0.2.1"  # kept for documentation; nothing is sent there
+
+
+SOURCES = "/etc/apt/sources.list.d"
+KEY = "/etc/apt/keyrings/mirror.asc"
+# What docs/mirror.md has people put in place of the distribution's own sources.
+SOURCE = "Types: deb\\nURIs: {mirror}/debian/\\nSuites: /\\nSigned-By: " + KEY
+
+
+@pytest.fixture
+def distribution(cluster: Cluster) -> Iterator[None]:
+    """The mirror holds the operating system's packages, and apt on each node knows no other place for them."""
+    build = [str(Path(sys.executable).with_name("kubestead")), "mirror", "build", "--with-os-packages"]
+    subprocess.run(build, cwd=ROOT, check=True)
+    mirror = yaml.safe_load((cluster.inventory / "group_vars/all/cluster.yml").read_text())["cluster_mirror_url"]
+    for node in cluster.nodes:
+        cluster.host(node).check_output(
+            f"mv {SOURCES}/debian.sources /root/ && curl -fsS --create-dirs -o {KEY} {mirror}/debian/Release.key"
+            f" && printf '{SOURCE.format(mirror=mirror)}\\n' > {SOURCES}/mirror.sources"
+        )
+    yield
+    for node in cluster.nodes:
+        cluster.host(node).check_output(f"mv /root/debian.sources {SOURCES}/ && rm {SOURCES}/mirror.sources {KEY}")
 
 
 @pytest.fixture
@@ -45,7 +71,7 @@ def closed(cluster: Cluster, outside: tuple[str, int]) -> Iterator[None]:
 
 
 @pytest.mark.full
-@pytest.mark.usefixtures("clean_nodes", "closed")
+@pytest.mark.usefixtures("clean_nodes", "distribution", "closed")
 def test_a_cluster_is_built_with_every_way_out_closed(cluster: Cluster, outside: tuple[str, int]) -> None:
     run = cluster.play("site.yml").raise_for_failure()
     assert set(run.changed) == set(cluster.nodes)
