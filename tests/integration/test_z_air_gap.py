@@ -1,4 +1,4 @@
-"""A cluster whose nodes reach nothing but each other and the mirror."""
+"""A cluster whose nodes reach nothing but each other and the mirror. After those tests that want nodes which nothing was installed on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A cluster with kube-proxy's other mode and flannel's other backend; its run ends with the smoke test as any other."""
+"""A cluster with kube-proxy's other mode and flannel's other backend; its run ends with the smoke test as any other.
+
+After those tests that want nodes which nothing was installed on.
+"""
 
 from __future__ import annotations
 
