@@ -21,7 +21,7 @@ from kubestead.mirror.store import lock, require_space
 _MIB = 1024 * 1024
 # Always used; recipes name what they need beyond.
 _TOOLS = ("apt-utils", "gpg", "gpg-agent")
-_WITH_GO = ("module", "c-program", "manifest")
+_WITH_GO = ("module", "c-program", "source", "manifest")
 # Room for the published tree's own files and a margin below which a disk is as good as full.
 _RESERVE = 300 * _MIB
 

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kubestead.mirror import debian, golang, oci
 from kubestead.mirror.catalogue import File, Image, Package
@@ -48,11 +49,22 @@ def _base(step: Step, shop: Workshop, work: Path, target: Path) -> None:
     closure = any(not name.endswith("-static") for name in recipe["packages"])
     debian.unpack(debian.download(recipe["packages"], work / "debs", log, closure=closure), root)
     entries = {entry.path: entry for entry in oci.tree_entries(root)}
-    entries |= {f"bin/{name}": oci.Entry(f"bin/{name}", target="busybox") for name in recipe.get("applets", ())}
+    entries |= {f"bin/{name}": oci.Entry(f"bin/{name}", target="busybox") for name in _applets(recipe, root, entries)}
     for path, link in recipe.get("links", {}).items():
         entries.setdefault(path.strip("/"), oci.Entry(path.strip("/"), target=link))
     entries["tmp"] = oci.Entry("tmp", mode=0o1777)
     oci.write_layer(target / "layer.tar", entries.values())
+
+
+def _applets(recipe: Mapping[str, Any], root: Path, entries: Mapping[str, oci.Entry]) -> list[str]:
+    """The programs for which busybox is to stand; of all that it has, those that no package and no link brings."""
+    chosen = recipe.get("applets", ())
+    if chosen != "all":
+        return list(chosen)
+    names = run([root / "bin/busybox", "--list"]).split()
+    places = [*entries, *(path.strip("/") for path in recipe.get("links", {}))]
+    brought = {path.rsplit("/", 1)[-1] for path in places if path.split("/")[-2:-1] in (["bin"], ["sbin"])}
+    return [name for name in names if name not in brought]
 
 
 def _package(step: Step, shop: Workshop, work: Path, target: Path) -> None:
@@ -66,10 +78,16 @@ def _image(step: Step, shop: Workshop, work: Path, target: Path) -> None:
     recipe = Image.model_validate({name: value for name, value in step.recipe.items() if name in Image.model_fields})
     files = _gather(step, recipe.files, shop.store, work / "texts")
     entries = [
-        oci.Entry(path, source=source, net_bind_service=bool(recipe.files[path].capability))
+        oci.Entry(
+            path,
+            source=source,
+            mode=0o4755 if recipe.files[path].setuid else 0o755,
+            net_bind_service=bool(recipe.files[path].capability),
+        )
         for path, source in files.items()
     ]
     entries += [oci.Entry(path) for path in recipe.folders]
+    entries += [oci.Entry(path, target=target) for path, target in recipe.links.items()]
     layer = work / "layer.tar"
     oci.write_layer(layer, entries)
     layers = [shop.store.path(step.inputs[f"base:{recipe.base}"].key) / "layer.tar"] if recipe.base else []
@@ -89,6 +107,8 @@ def _gather(step: Step, files: Mapping[str, File], store: Store, texts: Path) ->
         elif file.module is not None:
             folder = store.path(step.inputs[file.module].key)
             found |= {f"{path}{name}": folder / name for name in step.inputs[file.module].recipe["programs"]}
+        elif file.source is not None:
+            found[path] = store.path(step.inputs[file.source].key) / Path(file.source).name
         elif file.program is not None:
             unit, _, name = file.program.rpartition("/")
             found[path] = store.path(step.inputs[unit or name].key) / name
@@ -96,10 +116,16 @@ def _gather(step: Step, files: Mapping[str, File], store: Store, texts: Path) ->
 
 
 def _manifest(step: Step, shop: Workshop, work: Path, target: Path) -> None:
-    recipe = step.recipe
+    _copy_source(step.recipe, shop, target / step.recipe["path"])
+
+
+def _source(step: Step, shop: Workshop, work: Path, target: Path) -> None:
+    _copy_source(step.recipe, shop, target / Path(step.recipe["source"]).name)
+
+
+def _copy_source(recipe: Mapping[str, Any], shop: Workshop, place: Path) -> None:
     folder, _ = golang.source(shop.go(), recipe["module"], recipe["module_version"])
-    place = target / recipe["path"]
-    place.parent.mkdir(parents=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
     try:
         shutil.copyfile(folder / recipe["source"], place)
     except FileNotFoundError:
@@ -120,6 +146,7 @@ def _server(step: Step, shop: Workshop, work: Path, target: Path) -> None:
 _BUILDERS: Mapping[Kind, Callable[[Step, Workshop, Path, Path], None]] = {
     "module": _module,
     "c-program": _c_program,
+    "source": _source,
     "base": _base,
     "package": _package,
     "image": _image,

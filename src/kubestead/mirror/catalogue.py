@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -46,13 +46,15 @@ class File(_Model):
 
     program: str | None = None
     module: str | None = None
+    source: str | None = None
     text: str | None = None
     capability: Literal["net_bind_service"] | None = None
+    setuid: bool = False
 
     @model_validator(mode="after")
     def _one_source(self) -> File:
-        if sum(source is not None for source in (self.program, self.module, self.text)) != 1:
-            raise ValueError("needs exactly one of program, module and text")
+        if sum(source is not None for source in (self.program, self.module, self.source, self.text)) != 1:
+            raise ValueError("needs exactly one of program, module, source and text")
         return self
 
 
@@ -64,11 +66,12 @@ class OwnMain(_Model):
 
 
 class Module(_Model):
-    """A Go module and the programs built from it. ``memory`` and ``disk`` are MiB."""
+    """A Go module and what is built from it: programs, and the tests of a package as a program. ``memory`` and ``disk`` are MiB."""
 
     module: str
     version: str
     programs: dict[str, str]
+    tests: dict[str, str] = Field(default_factory=dict)
     local_replacements: str | None = None
     replacements: dict[str, str] = Field(default_factory=dict)
     variables: dict[str, str] = Field(default_factory=dict)
@@ -95,7 +98,7 @@ class Base(_Model):
 
     packages: tuple[str, ...]
     links: dict[str, str] = Field(default_factory=dict)
-    applets: tuple[str, ...] = ()
+    applets: tuple[str, ...] | Literal["all"] = ()
     seconds: int
     memory: int
 
@@ -126,6 +129,7 @@ class Image(_Model):
     files: dict[str, File]
     base: str | None = None
     folders: tuple[str, ...] = ()
+    links: dict[str, str] = Field(default_factory=dict)
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     user: str = ""
@@ -198,6 +202,11 @@ class Catalogue(_Model):
     artefacts: Artefacts
     components: tuple[str, ...]
     optional_components: dict[str, dict[str, tuple[str, ...]]]
+    component_groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+    def members(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The components of these names, each once; a group's name stands for its members."""
+        return tuple(dict.fromkeys(one for name in names for one in self.component_groups.get(name, (name,))))
 
     def components_for(self, variables: Mapping[str, Any]) -> tuple[str, ...]:
         """What a cluster with these variables takes: the default set, and what those ask for."""
@@ -218,7 +227,7 @@ class Catalogue(_Model):
     def component_names(self) -> tuple[str, ...]:
         """Everything that can be asked for by name."""
         recipes = self.artefacts
-        return (*recipes.packages, *recipes.images, *recipes.manifests, "os-packages")
+        return (*recipes.packages, *recipes.images, *recipes.manifests, "os-packages", *self.component_groups)
 
 
 def catalogue_path() -> Path:

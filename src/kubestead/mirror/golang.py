@@ -142,18 +142,21 @@ def build(go: Go, recipe: Mapping[str, Any], work: Path, target: Path, log: Path
         linker += ["-linkmode=external", "-extldflags=-static"]
     out = work / "out"
     out.mkdir()
-    go.run(
-        *("build", *flags, f"-ldflags={' '.join(linker)}", "-o", f"{out}/", *packages.values()),
-        cwd=work,
-        log=log,
-        cgo=bool(recipe.get("cgo")),
-    )
+    flags.append(f"-ldflags={' '.join(linker)}")
+    cgo = bool(recipe.get("cgo"))
+    for name, place in recipe.get("tests", {}).items():
+        package = _package(recipe["module"], place)
+        go.run("test", "-c", *flags, "-o", target / name, package, cwd=work, log=log, cgo=cgo)
+    go.run("build", *flags, "-o", f"{out}/", *packages.values(), cwd=work, log=log, cgo=cgo)
     for name, package in packages.items():
         (out / default_name(package)).rename(target / name)
 
 
 def _package(module: str, place: str) -> str:
-    return module if place == "." else f"{module}/{place}"
+    """The path of a package: of one in the module, or of one in another module that it requires, which begins with a host's name."""
+    if place == ".":
+        return module
+    return place if "." in place.split("/")[0] else f"{module}/{place}"
 
 
 def default_name(package: str) -> str:

@@ -18,7 +18,7 @@ from kubestead.mirror.errors import MirrorError
 # Raised when the way artefacts are written changes, so that old ones are made again.
 _FORMAT = 1
 
-Kind = Literal["module", "c-program", "base", "package", "image", "manifest", "os-packages", "server"]
+Kind = Literal["module", "c-program", "source", "base", "package", "image", "manifest", "os-packages", "server"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Planner:
         unknown = [name for name in chosen if name not in known]
         if unknown:
             raise MirrorError(_unknown(unknown, known))
-        return [self._component(name) for name in chosen]
+        return [self._component(name) for name in self._catalogue.members(chosen)]
 
     def server(self) -> Step:
         """The programs that serve the mirror."""
@@ -143,6 +143,8 @@ class Planner:
             elif file.program and "/" in file.program:
                 name = file.program.split("/")[0]
                 inputs[name] = self._module(name)
+            elif file.source:
+                inputs[file.source] = self._source(file.source)
             elif file.program:
                 inputs[file.program] = self._c_program(file.program)
         return inputs
@@ -180,6 +182,16 @@ class Planner:
             "definitions": {key: self._release.render(value) for key, value in recipe.definitions.items()},
         }
         return Step("c-program", f"c-{name}", content, needs=recipe.needs)
+
+    def _source(self, name: str) -> Step:
+        unit, _, path = name.partition("/")
+        module = self._recipes.modules[unit]
+        content = {
+            "module": module.module,
+            "module_version": self._release.render(module.version),
+            "source": path,
+        }
+        return Step("source", f"source-{path.rsplit('/', 1)[-1]}", content)
 
     def _base(self, name: str) -> Step:
         if ("base", name) not in self._steps:

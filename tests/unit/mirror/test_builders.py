@@ -46,7 +46,11 @@ class Bench:
         with self._store.new(step.key) as folder:
             if step.kind == "base":
                 oci.write_layer(folder / "layer.tar", [oci.Entry("/bin/sh", target="busybox")])
-            for name in step.recipe.get("programs", {step.recipe.get("program", "file"): ""}):
+            if step.kind == "source":
+                (folder / Path(step.recipe["source"]).name).write_text("a source")
+                return
+            programs = step.recipe.get("programs", {step.recipe.get("program", "file"): ""})
+            for name in (*programs, *step.recipe.get("tests", ())):
                 (folder / name).write_text(f"program {name}")
                 (folder / name).chmod(0o755)
 
@@ -151,6 +155,42 @@ class TestImages:
         config, layers = _image(bench.make("agnhost"))
         assert (config["Entrypoint"], config["Cmd"]) == (["/agnhost"], ["pause"])
         assert {"agnhost", "uploads"} <= set(layers[1])
+
+    def test_the_suites_agnhost_is_what_its_specs_look_for(self, bench: Bench) -> None:
+        config, layers = _image(bench.make("conformance-agnhost"))
+        assert config["Entrypoint"] == ["/agnhost"]
+        assert {"agnhost", "agnhost-2", "localhost.crt", "etc/passwd", "uploads"} <= set(layers[1])
+
+    def test_a_program_that_is_to_raise_its_rights_has_the_bit(self, bench: Bench) -> None:
+        layout = bench.make("conformance-nonewprivs")
+        (bits,) = (mode for name, mode in _modes(layout) if name == "usr/local/bin/nnp")
+        assert bits == 0o4755
+
+    def test_the_suite_has_what_runs_it(self, bench: Bench) -> None:
+        config, layers = _image(bench.make("conformance-suite"))
+        assert config["Entrypoint"] == ["kubeconformance"]
+        programs = {f"usr/local/bin/{name}" for name in ("e2e.test", "ginkgo", "kubeconformance", "kubectl")}
+        assert programs <= set(layers[1])
+
+
+def _modes(layout: Path) -> list[tuple[str, int]]:
+    """The files in the layers of an image, with their modes."""
+    found = []
+    for blob in (layout / "blobs/sha256").iterdir():
+        if tarfile.is_tarfile(blob):
+            with tarfile.open(blob) as archive:
+                found += [(member.name, member.mode) for member in archive if member.isfile()]
+    return found
+
+
+def test_busybox_stands_for_what_neither_a_package_nor_a_link_brings(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/busybox").write_text("#!/bin/sh\nprintf '%s\\n' cat ip ls nc sh\n")
+    (tmp_path / "bin/busybox").chmod(0o755)
+    entries = {"bin/busybox": oci.Entry("bin/busybox"), "sbin/ip": oci.Entry("sbin/ip")}
+    recipe = {"applets": "all", "links": {"/bin/sh": "dash", "/bin/nc": "nc.openbsd"}}
+    assert builders._applets(recipe, tmp_path, entries) == ["cat", "ls"]
+    assert builders._applets({"applets": ["ip"]}, tmp_path, entries) == ["ip"]
 
 
 def test_a_manifest_that_a_module_lacks_is_said(

@@ -76,7 +76,7 @@ def test_recipes_refer_to_recipes_that_exist(catalogue: Catalogue) -> None:
                 assert file.module in recipes.modules
             elif file.program and "/" in file.program:
                 module, program = file.program.split("/")
-                assert program in recipes.modules[module].programs
+                assert program in {**recipes.modules[module].programs, **recipes.modules[module].tests}
             elif file.program:
                 assert file.program in recipes.c_programs
     assert all(image.base is None or image.base in recipes.bases for image in recipes.images.values())
@@ -117,7 +117,7 @@ def test_a_misspelt_key_is_named_with_its_place(tmp_path: Path) -> None:
 
 def test_a_file_needs_exactly_one_source(tmp_path: Path) -> None:
     path = _write(tmp_path, ("{program: pause}", "{program: pause, text: x}"))
-    with pytest.raises(MirrorError, match="exactly one of program, module and text"):
+    with pytest.raises(MirrorError, match="exactly one of program, module, source and text"):
         load(path)
 
 
@@ -150,3 +150,18 @@ def test_what_can_be_turned_on_is_known(catalogue: Catalogue) -> None:
     }
     assert optional <= set(catalogue.component_names())
     assert not optional & set(catalogue.components)
+
+
+def test_a_group_stands_for_its_members_each_once(catalogue: Catalogue) -> None:
+    (group,) = catalogue.component_groups
+    members = catalogue.component_groups[group]
+    assert catalogue.members([group, "pause", members[0]]) == (*members, "pause")
+    assert not set(members) & set(catalogue.components)
+    for release in catalogue.releases.values():
+        assert set(members) <= set(release.images), "each release has all of it"
+
+
+def test_the_suite_is_that_of_the_release(catalogue: Catalogue) -> None:
+    for release in catalogue.releases.values():
+        assert release.images["conformance-suite"].endswith(f":v{release.kubernetes}")
+        assert release.images["conformance-agnhost"] == release.images["agnhost"]

@@ -70,6 +70,41 @@ def test_go_names_a_program_after_its_package(package: str, name: str) -> None:
     assert golang.default_name(package) == name
 
 
+def test_programs_and_tests_of_a_module_are_built_and_programs_of_others_that_it_requires(tmp_path: Path) -> None:
+    class Recorder:
+        def __init__(self) -> None:
+            self.commands: list[tuple[str, ...]] = []
+
+        def run(self, *arguments: str | Path, cwd: Path, **_options: object) -> str:
+            words = tuple(map(str, arguments))
+            self.commands.append(words)
+            if words[:2] == ("mod", "download"):
+                return json.dumps({"Dir": str(tmp_path), "GoMod": str(tmp_path / "go.mod")})
+            if words[:2] == ("mod", "edit"):
+                return json.dumps({"Go": "1.26.0"})
+            if words[0] == "build":
+                for name in ("ginkgo", "nonewprivs"):
+                    (cwd / "out" / name).touch()
+            return ""
+
+    target, work = tmp_path / "target", tmp_path / "work"
+    target.mkdir()
+    work.mkdir()
+    recipe = {
+        "module": "k8s.io/kubernetes",
+        "version": "v1.36.4",
+        "programs": {"ginkgo": "github.com/onsi/ginkgo/v2/ginkgo", "nnp": "test/images/nonewprivs"},
+        "tests": {"e2e.test": "test/e2e"},
+    }
+    go = Recorder()
+    golang.build(go, recipe, work, target, tmp_path / "log")  # type: ignore[arg-type]
+    test, build = go.commands[-2:]
+    assert test[:2] == ("test", "-c")
+    assert test[-3:] == ("-o", str(target / "e2e.test"), "k8s.io/kubernetes/test/e2e")
+    assert build[-2:] == ("github.com/onsi/ginkgo/v2/ginkgo", "k8s.io/kubernetes/test/images/nonewprivs")
+    assert {path.name for path in target.iterdir()} == {"ginkgo", "nnp"}
+
+
 _MAIN = """package main
 
 import (
