@@ -149,6 +149,8 @@ _OTHER_CONNECTION_VARIABLES = frozenset(
 # Variables of roles and of single operations, which have other prefixes.
 OPERATION_VARIABLES = (
     *("add_nodes", "containerd_open_files", "docker_cri_dockerd_url"),
+    *("conformance_clean", "conformance_focus", "conformance_folder", "conformance_repositories"),
+    *("conformance_suite", "conformance_timeout", "rebuild_conformance"),
     *(
         "control_plane_renew_before",
         "control_plane_renew_force",

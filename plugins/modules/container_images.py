@@ -31,6 +31,12 @@ options:
     description: For the host name of a registry, what stands in its place in an image's name, in the order in which they are tried.
     type: dict
     default: {}
+  again:
+    description:
+      - Whether to pull also what the node holds, in case another image stands under the name now.
+      - A change is reported where that was so.
+    type: bool
+    default: false
   attempts:
     description: How often a pull is tried, since registries fail for moments.
     type: int
@@ -53,7 +59,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 pulled:
-  description: The images that were missing, and in check mode still are.
+  description: The images that were missing or are others now. In check mode those that are missing.
   returned: always
   type: list
   elements: str
@@ -63,6 +69,12 @@ import json
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+
+
+def identities(listing: str) -> t.Dict[str, str]:
+    """For every tag in what C(crictl images --output json) printed, the image that it stands for."""
+    images = json.loads(listing).get("images") or []
+    return {name: str(image.get("id")) for image in images for name in image.get("repoTags") or []}
 
 
 def held_images(listing: str) -> t.Set[str]:
@@ -87,23 +99,34 @@ class Puller:
 
     def missing(self, images: t.Sequence[str]) -> t.List[str]:
         """Those of the images that the runtime does not hold; all of them where there is no runtime yet."""
+        listing = self._listing()
+        if listing is None:
+            return list(images)
+        held = held_images(listing)
+        return [image for image in images if image not in held]
+
+    def identities(self) -> t.Dict[str, str]:
+        """For every tag that the runtime holds the image that it stands for."""
+        return identities(self._listing() or "{}")
+
+    def _listing(self) -> t.Optional[str]:
+        """What the runtime holds, None where that cannot be told yet, in check mode."""
         if self._crictl is None:
             if self._module.check_mode:
-                return list(images)
+                return None
             self._module.fail_json(msg="crictl was not found. It comes with kubeadm's packages: install them first.")
         command = [self._crictl, "images", "--output", "json"]
         code, stdout, stderr = self._module.run_command(command)
         if code != 0:
             if self._module.check_mode:
-                return list(images)
+                return None
             self._fail(
                 "list the images",
                 command,
                 stderr,
                 "See whether the container runtime runs: systemctl status containerd docker cri-docker.",
             )
-        held = held_images(stdout)
-        return [image for image in images if image not in held]
+        return str(stdout)
 
     def pull(self, image: str, attempts: int) -> None:
         """Pull one image. Ends the module where the last attempt fails too."""
@@ -150,16 +173,23 @@ def main() -> None:
         argument_spec={
             "images": {"type": "list", "elements": "str", "required": True},
             "mirrors": {"type": "dict", "default": {}},
+            "again": {"type": "bool", "default": False},
             "attempts": {"type": "int", "default": 3},
         },
         supports_check_mode=True,
     )
     puller = Puller(module)
-    missing = puller.missing(module.params["images"])
+    images = module.params["images"]
+    pulled = puller.missing(images)
     if not module.check_mode:
-        for image in missing:
+        again = module.params["again"]
+        before = puller.identities() if again else {}
+        for image in images if again else pulled:
             puller.pull(image, module.params["attempts"])
-    module.exit_json(changed=bool(missing), pulled=missing)
+        if again:
+            after = puller.identities()
+            pulled = [image for image in images if image in pulled or before.get(image) != after.get(image)]
+    module.exit_json(changed=bool(pulled), pulled=pulled)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,11 @@ def test_the_variables_of_operations_are_those_that_roles_and_playbooks_read() -
             read |= {name for entry in entries for name in entry.get("options", {})}
     for path in root.glob("playbooks/**/*.yml"):
         text = path.read_text(encoding="utf-8")
-        read |= set(re.findall(r"\b((?:add|remove|upgrade)_[a-z_]+) (?:\| default|is (?:not )?defined)", text))
+        read |= set(
+            re.findall(
+                r"\b((?:add|conformance|rebuild|remove|upgrade)_[a-z_]+) (?:\| default|is (?:not )?defined)", text
+            )
+        )
     assert sorted(read) == sorted(OPERATION_VARIABLES)
 
 
