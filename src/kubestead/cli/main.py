@@ -11,6 +11,7 @@ import typer
 
 from kubestead.cli import certs, etcd, lab, mirror, node, runs
 from kubestead.cli.cluster import apply, plan, reset, smoke
+from kubestead.cli.conformance import conformance
 from kubestead.cli.init import init
 from kubestead.cli.kubeconfig import kubeconfig
 from kubestead.cli.options import (
@@ -47,6 +48,7 @@ app.command(cls=PassThroughPlan)(plan)
 app.command(cls=PassThrough)(apply)
 app.command(cls=PassThrough)(status)
 app.command(cls=PassThrough)(smoke)
+app.command(cls=PassThrough)(conformance)
 app.command(cls=PassThrough)(kubeconfig)
 app.command(cls=PassThrough)(upgrade)
 app.command(cls=PassThrough)(reset)

@@ -11,6 +11,7 @@ import typer
 
 from kubestead.cli.cluster import CONFIRMATION
 from kubestead.cli.confirm import confirmation
+from kubestead.cli.conformance import Suite, keep, leave_nothing, results_folder
 from kubestead.cli.options import InventoryOption, JsonOption, RunOptions, YesOption
 from kubestead.cli.running import LOCKED, USAGE, as_document, exit_code, explained, refused, run
 
@@ -26,6 +27,10 @@ ReportOption = Annotated[
     Path | None,
     typer.Option("--report", metavar="FOLDER", show_default=False, help="Folder for the report. [default: the record]"),
 ]
+ConformanceOption = Annotated[
+    Suite | None,
+    typer.Option("--conformance", show_default=False, help="Also run upstream's conformance tests: some, or all."),
+]
 NotifyOption = Annotated[
     str | None,
     typer.Option("--notify", metavar="COMMAND", help="Run this at the end, with the outcome in its environment."),
@@ -37,6 +42,7 @@ def rebuild(
     inventory: InventoryOption = None,
     yes: YesOption = False,
     time_limit: TimeLimitOption = None,
+    conformance: ConformanceOption = None,
     report: ReportOption = None,
     notify: NotifyOption = None,
     as_json: JsonOption = False,
@@ -55,12 +61,27 @@ def rebuild(
         try:
             with explained():
                 answer = confirmation(options, CONFIRMATION, "rebuild", "removes {} and all its data", yes=yes)
-                result = run("rebuild", options, extra_vars=answer, time_limit=seconds)
+                result = _run(options, answer, conformance, report, seconds)
         except typer.Exit as end:
             if end.exit_code != USAGE and end.__cause__:
                 _tell_of_refusal(notify, options, end)
             raise
         raise _conclude(result, options, report, notify)
+
+
+def _run(
+    options: RunOptions, answer: dict[str, str], suite: Suite | None, report: Path | None, seconds: float | None
+) -> RunResult:
+    if suite is None:
+        return run("rebuild", options, extra_vars=answer, time_limit=seconds)
+    shown = {**answer, "rebuild_conformance": suite}
+    with results_folder(None) as folder:
+        variables = {**shown, "conformance_folder": str(folder)}
+        result = run("rebuild", options, extra_vars=variables, shown_vars=shown, time_limit=seconds)
+        if kept := keep(result, folder, (report or result.record) / "conformance"):
+            typer.echo(f"Conformance: {kept}", err=options.as_json)
+        leave_nothing(result, options)
+    return result
 
 
 def _seconds(time_limit: str | None) -> float | None:

@@ -54,6 +54,7 @@ def run(
     check: bool = False,
     watch: Callable[[Event], None] | None = None,
     time_limit: float | None = None,
+    shown_vars: Mapping[str, Any] | None = None,
 ) -> RunResult:
     """Run a playbook with what the verb was given. Its progress goes to standard error where a document follows."""
     from rich.console import Console
@@ -72,6 +73,7 @@ def run(
         console=Console(stderr=options.as_json),
         watch=watch,
         time_limit=time_limit,
+        shown_vars=shown_vars,
     )
 
 

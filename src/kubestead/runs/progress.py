@@ -16,6 +16,8 @@ NoticeKind = Literal["phase", "phase_end", "changed", "failed", "note", "warning
 
 # The phases of playbooks/site.yml: each is a play with that tag, and with that name but for a capital letter.
 PHASES = ("validate", "preflight", "prepare", "balance", "bootstrap", "join", "network", "add-ons", "verify")
+WAITING = ("kubestead.cluster.conformance_watch",)
+"""Modules that wait in a loop, each round of which tells how far it is."""
 HIDDEN = "the result is hidden, because it holds secrets"
 
 
@@ -165,6 +167,11 @@ class Progress:
         if result.get("_ansible_verbose_always") and result.get("msg"):
             yield Notice("note", _text(result["msg"]), str(data.get("host")), _task(data))
 
+    def _round(self, event: Event, data: Mapping[str, Any]) -> Iterator[Notice]:
+        """One round of a loop, which is worth a word where the task waits for something long and says how far that is."""
+        if text := _waiting(data):
+            yield Notice("note", text, str(data.get("host")), _task(data))
+
     def _skipped(self, event: Event, data: Mapping[str, Any]) -> Iterator[Notice]:
         self._end(data)[0].skipped += 1
         return iter(())
@@ -220,6 +227,7 @@ _HANDLERS = {
     "playbook_on_stats": Progress._stats,
     "runner_on_start": Progress._task_start,
     "runner_on_ok": Progress._ok,
+    "runner_item_on_ok": Progress._round,
     "runner_on_skipped": Progress._skipped,
     "runner_on_failed": Progress._failed,
     "runner_on_unreachable": Progress._failed,
@@ -230,7 +238,9 @@ _HANDLERS = {
 
 
 def told(event: Event) -> dict[str, Any]:
-    """What an event tells beyond names and times: ``msg`` (``note`` where it is no failure), ``text`` of a warning, hosts ``lost``.
+    """What an event tells beyond names and times.
+
+    That is ``msg`` (``note`` where it is no failure), ``progress`` of what takes long, ``text`` of a warning, hosts ``lost``.
 
     Messages are those of failures and of tasks whose purpose is a message; nothing else of a result.
     """
@@ -240,12 +250,19 @@ def told(event: Event) -> dict[str, Any]:
             return {"msg": _message(_result(data))}
         case "runner_on_ok" if _result(data).get("_ansible_verbose_always") and _result(data).get("msg"):
             return {"msg": _text(_result(data)["msg"]), "note": True}
+        case "runner_item_on_ok" if _waiting(data):
+            return {"progress": _waiting(data)}
         case "warning" | "deprecated" | "error":
             return {"text": str(event.get("stdout") or "").strip()}
         case "playbook_on_stats":
             return {"lost": sorted({*(data.get("failures") or {}), *(data.get("dark") or {})})}
         case _:
             return {}
+
+
+def _waiting(data: Mapping[str, Any]) -> str:
+    """What a task that waits in rounds says of how far it is; nothing of any other task's results."""
+    return _text(_result(data).get("progress") or "") if data.get("task_action") in WAITING else ""
 
 
 def _result(data: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -150,6 +150,8 @@ def restore(line: Mapping[str, Any]) -> Event:
     """The event of a recorded line, as far as :class:`~kubestead.runs.progress.Progress` asks: the opposite of :func:`summarize`."""
     data = {key: line[key] for key in _DATA_KEYS if key in line}
     result = {"changed": line.get("changed", False), "msg": line.get("msg", "")}
+    if line.get("progress"):
+        result["progress"] = line["progress"]
     if line.get("note"):
         result["_ansible_verbose_always"] = True
     event = {"event": line.get("event", ""), "created": line.get("created"), "event_data": {**data, "res": result}}

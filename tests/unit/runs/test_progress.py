@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from kubestead.runs.progress import HIDDEN, Notice, Progress
+from kubestead.runs.record import restore, summarize
 
 Replayed = tuple[Progress, list[Notice]]
 
@@ -118,3 +119,23 @@ def test_what_modules_warn_of_is_told_once() -> None:
         )
     ]
     assert said == [Notice("warning", "[WARNING]: Two of them.")]
+
+
+def waiting(action: str) -> dict[str, Any]:
+    result = {"progress": "3 of 32 specs done\nFAILED a", "msg": "top-secret-value"}
+    data = {"host": "cp-1", "task": "Wait for the suite", "task_action": action, "res": result}
+    return {"event": "runner_item_on_ok", "event_data": data}
+
+
+def test_a_task_that_waits_tells_each_round_how_far_it_is_and_its_record_the_same() -> None:
+    event = waiting("kubestead.cluster.conformance_watch")
+    (notice,) = Progress().feed(event)
+    assert (notice.kind, notice.text, notice.host) == ("note", "3 of 32 specs done\nFAILED a", "cp-1")
+    line = summarize(event)
+    assert "top-secret-value" not in str(line)
+    assert list(Progress().feed(restore(line))) == [notice]
+
+
+def test_other_loops_say_nothing() -> None:
+    assert list(Progress().feed(waiting("mine.own.module"))) == []
+    assert "progress" not in summarize(waiting("mine.own.module"))

@@ -12,7 +12,7 @@ from kubestead.runs import run_playbook
 from kubestead.runs.duration import duration
 from kubestead.runs.playbooks import collection_root
 from kubestead.runs.progress import PHASES
-from kubestead.runs.rebuild import CHECKED, reset_plays
+from kubestead.runs.rebuild import CHECKED, CONFORMANCE, reset_plays
 
 LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
 GROUPS = {"control_plane": {"hosts": {"cp-1": {}}}, "workers": {"hosts": {"worker-1": {}, "worker-2": {}}}}
@@ -28,8 +28,8 @@ def plays() -> list[dict[str, Any]]:
 
 def test_the_plays_of_a_rebuild_are_those_that_its_state_is_told_by(plays: list[dict[str, Any]]) -> None:
     imported = [play.get("ansible.builtin.import_playbook") for play in plays]
-    assert imported == ["validate.yml", None, "reset.yml", None, "site.yml"]
-    assert plays[3]["name"] == CHECKED
+    assert imported == ["validate.yml", None, "reset.yml", None, "site.yml", None]
+    assert (plays[3]["name"], plays[5]["name"]) == (CHECKED, CONFORMANCE)
     assert reset_plays()
     assert not {*reset_plays(), CHECKED} & set(PHASES)
 
