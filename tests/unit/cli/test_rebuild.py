@@ -59,6 +59,7 @@ PHASES = [
     "Reset done",
     "join",
     "verify",
+    "Conformance",
 ]
 LAST = ["verify"]
 
@@ -107,6 +108,7 @@ def test_a_rebuild_that_went_well(
         ("Reset done", "taken off in part"),
         ("join", "phase join was the last. `kubestead apply` goes on with it"),
         ("verify", "its test did not come to a good end"),
+        ("Conformance", "passed its smoke test, but not its conformance tests"),
     ],
 )
 def test_a_rebuild_that_failed_says_in_what_state_the_cluster_is(
