@@ -35,10 +35,10 @@ EXAMPLES = r"""
 - name: Wait for the suite
   kubestead.cluster.conformance_watch:
   register: seen
-  loop: "{{ range(240) }}"
+  loop: "{{ range(240) | list }}"
   loop_control:
     label: "{{ seen.progress | default('') }}"
-    break_when: seen.finished
+    break_when: seen is failed or seen.finished
 """
 
 RETURN = r"""
