@@ -165,3 +165,11 @@ def test_the_suite_is_that_of_the_release(catalogue: Catalogue) -> None:
     for release in catalogue.releases.values():
         assert release.images["conformance-suite"].endswith(f":v{release.kubernetes}")
         assert release.images["conformance-agnhost"] == release.images["agnhost"]
+
+
+def test_the_images_of_the_specs_are_those_that_the_releases_suite_asks_for(catalogue: Catalogue) -> None:
+    recorded = json.loads((Path(__file__).parent / "fixtures/e2e-images.json").read_text())
+    for release in catalogue.releases.values():
+        wanted = {f"registry.k8s.io/e2e-test-images/{name}" for name in recorded[release.kubernetes].values()}
+        held = {reference for name, reference in release.images.items() if name.startswith("conformance-")}
+        assert held - {release.images["conformance-suite"]} == wanted
