@@ -2,13 +2,12 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Start upstream's conformance suite in a cluster, listen to it, and take away what it leaves."""
+"""Start upstream's conformance suite in a cluster, watch it, and take away what it leaves."""
 
 from __future__ import annotations
 
 import calendar
 import contextlib
-import http.server
 import json
 import os
 import shutil
@@ -24,6 +23,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import Kubectl
 
 _LOOK_EVERY = 3.0
+_TOLD = "told"
 _PULL_PATIENCE = 180.0
 _KINDS = (
     *("namespaces", "validatingwebhookconfigurations", "mutatingwebhookconfigurations", "apiservices"),
@@ -43,10 +43,9 @@ class Seen(t.NamedTuple):
 class Cluster:
     """A cluster and its suite, seen from the control plane that the suite runs on."""
 
-    def __init__(self, kubectl: Kubectl, folder: str = suite.FOLDER, port: int = suite.PORT) -> None:
+    def __init__(self, kubectl: Kubectl, folder: str = suite.FOLDER) -> None:
         self.kubectl = kubectl
         self.folder = folder
-        self.port = port
 
     def obstacles(self, wanted: str) -> t.List[str]:
         """Why the suite of this version is not to be started now."""
@@ -70,25 +69,28 @@ class Cluster:
         document = json.dumps({"apiVersion": "v1", "kind": "List", "items": suite.objects(settings)})
         self.kubectl.run("apply", "--server-side", "--field-manager", "kubestead", "-f", "-", data=document)
 
-    def watch(self, seconds: float) -> t.Tuple[Seen, t.Tuple[str, ...]]:
-        """Listen for so long, or until the suite has ended or a spec failed; what was seen last, and the failures that are new."""
-        start = time.monotonic()
-        seen = self._look(self._progress())
-        before = seen.progress.failed
-        with contextlib.closing(_Listener(self.port)) as listener:
-            next_look = start + _LOOK_EVERY
-            while not seen.finished and seen.progress.failed == before and time.monotonic() - start < seconds:
-                progress = listener.hear(seen.progress, min(1.0, seconds))
-                if progress != seen.progress:
-                    self._keep(progress)
-                    seen = seen._replace(progress=progress)
-                if time.monotonic() >= next_look:
-                    seen = self._look(seen.progress)
-                    next_look = time.monotonic() + _LOOK_EVERY
-        return seen, seen.progress.failures[before:]
+    def watch(self, seconds: float, sleep: t.Callable[[float], None] = time.sleep) -> t.Tuple[Seen, t.Tuple[str, ...]]:
+        """Wait so long, or until the suite has ended or a spec failed; what was seen last, and the failures that are new."""
+        start, told = time.monotonic(), self._told()
+        seen = self._look()
+        while not seen.finished and seen.progress.failed <= told and time.monotonic() - start < seconds:
+            sleep(min(_LOOK_EVERY, seconds))
+            seen = self._look()
+        # Where somebody has taken the folder away, the suite is gone too, and that is told.
+        with contextlib.suppress(OSError), open(os.path.join(self.folder, _TOLD), "w", encoding="utf-8") as file:
+            file.write(str(seen.progress.failed))
+        return seen, seen.progress.failures[told:]
 
-    def _look(self, progress: suite.Progress) -> Seen:
-        pod = self.pod()
+    def _told(self) -> int:
+        """How many failures have been told of before."""
+        try:
+            with open(os.path.join(self.folder, _TOLD), encoding="utf-8") as file:
+                return int(file.read())
+        except (OSError, ValueError):
+            return 0
+
+    def _look(self) -> Seen:
+        pod, progress = self.pod(), self._progress()
         if pod is None:
             return Seen(progress, True, 0.0, "The suite's pod is gone: somebody has deleted it.")
         status = pod.get("status", {})
@@ -114,18 +116,14 @@ class Cluster:
 
     def _progress(self) -> suite.Progress:
         try:
-            with open(os.path.join(self.folder, suite.PROGRESS), encoding="utf-8") as file:
-                return suite.read_progress(file.read()) or suite.Progress()
+            with open(os.path.join(self.folder, suite.LOG), encoding="utf-8", errors="replace") as file:
+                return suite.read_progress(file.read())
         except OSError:
             return suite.Progress()
 
-    def _keep(self, progress: suite.Progress) -> None:
-        with open(os.path.join(self.folder, suite.PROGRESS), "w", encoding="utf-8") as file:
-            json.dump(progress.report(), file)
-
     def results(self) -> t.Tuple[t.List[suite.Spec], Seen]:
         """What the suite found, as far as it came."""
-        seen = self._look(self._progress())
+        seen = self._look()
         path = os.path.join(self.folder, suite.JUNIT)
         specs = suite.read_junit(path) if os.path.exists(path) else []
         if not seen.finished:
@@ -195,48 +193,6 @@ class Cluster:
             pass
         except OSError as error:
             raise KubesteadError(f"{self.folder} cannot be removed: {error}") from error
-
-
-class _Listener:
-    """Where the suite reports to. It repeats all counts each time, so reports that come while nobody listens are not missed."""
-
-    def __init__(self, port: int) -> None:
-        self._heard: t.List[suite.Progress] = []
-        heard = self._heard
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            timeout = 5
-
-            def do_POST(self) -> None:
-                size = min(int(self.headers.get("Content-Length") or 0), 1 << 20)
-                report = suite.read_progress(self.rfile.read(size).decode("utf-8", "replace"))
-                if report:
-                    heard.append(report)
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: t.Any) -> None:  # noqa: A002 - the base class calls it so
-                """Nobody reads it."""
-
-        try:
-            self._server = http.server.HTTPServer(("127.0.0.1", port), Handler)
-        except OSError as error:
-            raise KubesteadError(
-                f"Port {port} of 127.0.0.1, on which the suite reports its progress, cannot be listened on: {error}"
-            ) from error
-
-    def close(self) -> None:
-        """Listen no more."""
-        self._server.server_close()
-
-    def hear(self, before: suite.Progress, seconds: float) -> suite.Progress:
-        """The newest report, after waiting so long for one at most."""
-        self._server.timeout = seconds
-        self._server.handle_request()
-        for report in self._heard:
-            before = suite.newer(before, report)
-        self._heard.clear()
-        return before
 
 
 def _named(found: t.Mapping[str, t.Sequence[str]], taints: t.Sequence[t.Tuple[str, str]]) -> t.List[str]:

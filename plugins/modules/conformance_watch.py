@@ -13,8 +13,8 @@ author: Kubestead contributors (@kubestead)
 version_added: 0.1.0
 short_description: Hear how far the conformance suite has come
 description:
-  - Runs on the node of the suite that M(kubestead.cluster.conformance_start) has started. Listens to what it reports, on a port of the
-    loopback interface, and returns after O(wait) seconds, or at once when a spec fails or the suite ends.
+  - Runs on the node of the suite that M(kubestead.cluster.conformance_start) has started. Reads its log, and returns after
+    O(wait) seconds, or at once when a spec fails or the suite ends.
   - In a loop that is left when RV(finished), it shows the progress live.
 extends_documentation_fragment:
   - kubestead.cluster.attributes
@@ -22,7 +22,7 @@ extends_documentation_fragment:
   - kubestead.cluster.attributes.action_group_kubectl
 options:
   wait:
-    description: Seconds to listen.
+    description: Seconds to wait.
     type: int
     default: 15
   kubeconfig:

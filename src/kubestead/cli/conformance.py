@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,12 +93,16 @@ def results_folder(chosen: Path | None) -> Iterator[Path]:
     if chosen:
         yield chosen.resolve()
         return
-    with tempfile.TemporaryDirectory(prefix="kubestead-") as folder:
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory(prefix="kubestead-") as folder:
         yield Path(folder)
 
 
 def keep(result: RunResult, folder: Path, place: Path) -> Path | None:
     """Put the suite's files where they stay, and beside them what was found as JSON; tells where, None where there is nothing."""
+    from shutil import move
+
     found = result.data.get("conformance")
     files = [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
     if not found and not files:
@@ -108,7 +110,7 @@ def keep(result: RunResult, folder: Path, place: Path) -> Path | None:
     try:
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
         for path in files if folder != place.resolve() else ():
-            shutil.move(path, place / path.name)
+            move(path, place / path.name)
         if found:
             text = json.dumps({**found, "record": str(result.record)}, indent=2)
             (place / "conformance.json").write_text(text + "\n", encoding="utf-8")

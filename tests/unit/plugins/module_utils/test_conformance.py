@@ -1,11 +1,7 @@
 from __future__ import annotations
 
 import io
-import json
 import re
-import threading
-import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,14 +64,13 @@ def test_a_focus_that_is_none(focus: str, problem: str) -> None:
     assert suite.problem_of_focus("sig-network.*DNS") is None
 
 
-def test_the_suite_runs_on_the_node_that_listens_to_it_and_ends_by_itself() -> None:
+def test_the_suite_runs_on_the_node_that_reads_its_results_and_ends_by_itself() -> None:
     *_others, pod = suite.objects(SETTINGS)
     environment = {entry["name"]: entry["value"] for entry in pod["spec"]["containers"][0]["env"]}
-    assert (pod["spec"]["nodeName"], pod["spec"]["hostNetwork"]) == ("cp-1", True)
+    assert pod["spec"]["nodeName"] == "cp-1"
     assert pod["spec"]["activeDeadlineSeconds"] > 600
     assert environment["E2E_FOCUS"] == "DNS"
     assert environment["E2E_EXTRA_GINKGO_ARGS"] == "--timeout=600s --label-filter=Conformance"
-    assert f"127.0.0.1:{suite.PORT}" in environment["E2E_EXTRA_ARGS"]
     assert "KUBE_TEST_REPO_LIST" not in environment
 
 
@@ -113,18 +108,26 @@ def test_every_reason_not_to_begin_is_told_at_once() -> None:
         assert word in text
 
 
-def test_reports_are_read_and_an_overtaken_one_is_passed_over() -> None:
-    first = suite.read_progress('{"msg":"","total":3,"completed":1,"skipped":9,"failed":1,"failures":["a"]}')
-    assert first == suite.Progress(3, 1, 1, ("a",))
-    assert suite.read_progress(json.dumps(first.report())) == first
-    assert suite.newer(first, suite.Progress(3, 1, 0)) is first
-    assert suite.newer(first, suite.Progress(3, 2, 1, ("a",))).passed == 2
-    assert first.told(125.4) == "2 of 3 specs done, 1 failed, 2 min 05 s"
+LOG = """\
+Random Seed: 1795297112 - will randomize all specs
+
+Will run 4 of 7579 specs
+SSS\u2022SSSS\u2022SS
+------------------------------
+\u2022 [FAILED] [5.123 seconds]
+[sig-node] Pods [It] should be submitted [Conformance]
+k8s.io/kubernetes/test/e2e/common/node/pods.go:224
+
+  [FAILED] pod a: no such image
+------------------------------
+SSS"""
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", "{", '{"total": "many"}'])
-def test_what_is_no_report(text: str) -> None:
-    assert suite.read_progress(text) is None
+def test_the_log_tells_how_far_the_suite_is() -> None:
+    progress = suite.read_progress(LOG)
+    assert progress == suite.Progress(4, 2, 1, ("[sig-node] Pods [It] should be submitted [Conformance]",))
+    assert progress.told(125.4) == "3 of 4 specs done, 1 failed, 2 min 05 s"
+    assert suite.read_progress("") == suite.Progress()
 
 
 def test_results_hold_what_was_run_and_why_it_failed() -> None:
@@ -227,38 +230,23 @@ class Api:
 
 
 @pytest.fixture
-def watched(tmp_path: Path, free_port: int) -> Callable[[Api], Cluster]:
-    return lambda api: Cluster(api, str(tmp_path), free_port)  # type: ignore[arg-type]
+def watched(tmp_path: Path) -> Callable[[Api], Cluster]:
+    return lambda api: Cluster(api, str(tmp_path))  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def report(port: int, **counts: Any) -> None:
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/", json.dumps(counts).encode(), method="POST")
-    for _attempt in range(50):
-        try:
-            urllib.request.urlopen(request, timeout=5)
-            return
-        except OSError:
-            time.sleep(0.05)
-
-
-def test_a_failure_is_told_at_once_and_remembered(watched: Callable[[Api], Cluster], free_port: int) -> None:
+def test_a_failure_is_told_at_once_and_only_once(watched: Callable[[Api], Cluster], tmp_path: Path) -> None:
     cluster = watched(Api())
-    counts = {"total": 9, "completed": 2, "failed": 1, "failures": ["a"]}
-    thread = threading.Thread(target=report, args=(free_port,), kwargs=counts)
-    thread.start()
-    seen, fresh = cluster.watch(30)
-    thread.join()
-    assert (seen.finished, seen.progress.done, fresh) == (False, 3, ("a",))
-    assert cluster.watch(0)[0].progress == seen.progress
+    (tmp_path / suite.LOG).write_text("Will run 4 of 9 specs\n\u2022", encoding="utf-8")
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        (tmp_path / suite.LOG).write_text(LOG, encoding="utf-8")
+
+    seen, fresh = cluster.watch(30, sleep)
+    assert (seen.finished, seen.progress.done, len(fresh), len(waits)) == (False, 3, 1, 1)
+    again, none = cluster.watch(0, sleep)
+    assert (again.progress, none) == (seen.progress, ())
 
 
 @pytest.mark.parametrize(
