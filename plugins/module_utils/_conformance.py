@@ -36,6 +36,7 @@ _TAGS = r"( \[[^\]]*\])*$"
 _PLANNED = re.compile(r"^Will run (\d+) of \d+ specs", re.MULTILINE)
 # A passed spec is a dot, among the marks of those that were skipped; one that failed has a line of its own, and the next is its name.
 _MARK = re.compile(r"\u2022(?: \[([A-Z]+)\] \[[0-9.]+ seconds\]\n([^\n]*))?")
+_LABELS = re.compile(r" \[[^\[\]]*, [^\[\]]*\]\s*$")  # which ginkgo appends to a spec's name; its tags say the same
 _FAILED = ("FAILED", "PANICKED", "TIMEDOUT", "INTERRUPTED", "ABORTED")
 _GO_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
 
@@ -222,7 +223,7 @@ def read_progress(log: str) -> Progress:
     """
     planned = _PLANNED.search(log)
     marks = _MARK.findall(log)
-    failures = tuple(name.strip() for word, name in marks if word in _FAILED)
+    failures = tuple(_LABELS.sub("", name.replace(" [It] ", " ")) for word, name in marks if word in _FAILED)
     return Progress(
         total=int(planned.group(1)) if planned else 0,
         passed=len(marks) - len(failures),

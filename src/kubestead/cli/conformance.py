@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Suite = Literal["quick", "certified"]
 
-QuickOption = Annotated[bool, typer.Option("--quick", help="About thirty specs, in about five minutes. The default.")]
+QuickOption = Annotated[bool, typer.Option("--quick", help="About thirty specs, in minutes. The default.")]
 CertifiedOption = Annotated[
     bool, typer.Option("--certified", help="All conformance specs, as a submission to the CNCF needs them; hours.")
 ]

@@ -115,7 +115,7 @@ Will run 4 of 7579 specs
 SSS\u2022SSSS\u2022SS
 ------------------------------
 \u2022 [FAILED] [5.123 seconds]
-[sig-node] Pods [It] should be submitted [Conformance]
+[sig-node] Pods [It] should be submitted [Conformance] [sig-node, Conformance]
 k8s.io/kubernetes/test/e2e/common/node/pods.go:224
 
   [FAILED] pod a: no such image
@@ -125,7 +125,7 @@ SSS"""
 
 def test_the_log_tells_how_far_the_suite_is() -> None:
     progress = suite.read_progress(LOG)
-    assert progress == suite.Progress(4, 2, 1, ("[sig-node] Pods [It] should be submitted [Conformance]",))
+    assert progress == suite.Progress(4, 2, 1, ("[sig-node] Pods should be submitted [Conformance]",))
     assert progress.told(125.4) == "3 of 4 specs done, 1 failed, 2 min 05 s"
     assert suite.read_progress("") == suite.Progress()
 
