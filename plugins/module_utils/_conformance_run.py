@@ -161,7 +161,7 @@ class Cluster:
         found, taints = self._remains()
         for kind, names in found.items():
             # Its own namespace is the mark by which the others are found, should this be broken off.
-            others = [name for name in names if name != suite.NAMESPACE]
+            others = [name for name in names if (kind, name) != ("namespaces", suite.NAMESPACE)]
             if others:
                 self.kubectl.run("delete", kind, *others, "--ignore-not-found", "--wait=false")
         for node, key in taints:

@@ -219,9 +219,9 @@ class Api:
             self.deleted.append(arguments)
             if arguments[1] == "pod":
                 self.pod = None
-            if arguments[1].startswith("namespace"):
-                kept = [one for one in self.things.get("namespaces", []) if one["metadata"]["name"] not in arguments]
-                self.things["namespaces"] = kept
+            kind = "namespaces" if arguments[1] == "namespace" else arguments[1]
+            kept = [one for one in self.things.get(kind, []) if one["metadata"]["name"] not in arguments]
+            self.things[kind] = kept
 
         class Said:
             stdout = "panic: no kubeconfig"
@@ -309,6 +309,8 @@ def test_the_suite_is_taken_away_with_what_it_left(watched: Callable[[Api], Clus
     order = [words[1:3] for words in api.deleted]
     assert order[0] == ("pod", "suite")
     assert order[-1] == ("namespace", suite.NAMESPACE), "the mark goes last"
+    assert ("clusterrolebindings", suite.BINDING) in order, "though it has the namespace's name"
+    assert cluster.remains() == []
     assert not tmp_path.exists()
 
 
