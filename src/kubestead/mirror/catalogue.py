@@ -124,9 +124,10 @@ class Package(_Model):
 
 
 class Image(_Model):
-    """A container image."""
+    """A container image. The one that is built has a ``tag`` of its own where it is of another version than upstream's."""
 
     files: dict[str, File]
+    tag: str | None = None
     base: str | None = None
     folders: tuple[str, ...] = ()
     links: dict[str, str] = Field(default_factory=dict)
@@ -179,18 +180,22 @@ class Artefacts(_Model):
 
 
 class Release(_Model):
-    """What a cluster of one Kubernetes minor is made of. ``upstream_packages`` are in no mirror."""
+    """What a cluster of one Kubernetes minor is made of. ``upstream_packages`` are in no mirror.
+
+    ``built`` has the versions of those sources that cannot be built as upstream has them.
+    """
 
     kubernetes: str
     packages: dict[str, str]
     upstream_packages: dict[str, str]
     images: dict[str, str]
     sources: dict[str, str]
+    built: dict[str, str] = Field(default_factory=dict)
 
-    def render(self, template: str, **more: str) -> str:
-        """The template with the release's versions in it."""
-        versions = {name: Version(text) for name, text in self.sources.items()}
-        return template.format_map({**versions, **more})
+    def render(self, template: str, *, built: bool = False) -> str:
+        """The template with the release's versions in it: upstream's, or those that are built."""
+        chosen = {**self.sources, **(self.built if built else {})}
+        return template.format_map({name: Version(text) for name, text in chosen.items()})
 
 
 class Catalogue(_Model):

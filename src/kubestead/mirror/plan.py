@@ -64,15 +64,21 @@ class Component:
 
 
 class Planner:
-    """Makes the steps of one release; the same artefact is the same step."""
+    """Makes the steps of one release; the same artefact is the same step.
 
-    def __init__(self, catalogue: Catalogue, minor: str, *, architecture: str, suite: str) -> None:
+    What cannot be built as upstream has it is planned in the version that can, unless it is to be fetched from ``upstream``.
+    """
+
+    def __init__(
+        self, catalogue: Catalogue, minor: str, *, architecture: str, suite: str, upstream: bool = False
+    ) -> None:
         self._catalogue = catalogue
         self._minor = minor
         self._release: Release = catalogue.release(minor)
         self._recipes = catalogue.artefacts
         self._machine = {"architecture": architecture}
         self._debian = {"architecture": architecture, "suite": suite}
+        self._built = not upstream
         self._steps: dict[tuple[str, str], Step] = {}
 
     def components(self, names: Iterable[str] | None) -> list[Component]:
@@ -95,12 +101,19 @@ class Planner:
             version = f"{self._release.packages[name]}-{recipes.packages[name].revision}"
             return Component(self._minor, name, "package", version, self._package(name, version))
         if name in recipes.images:
-            reference = self._release.images[name]
+            reference = self._reference(name)
             return Component(self._minor, name, "image", reference, self._image(name, reference))
         if name in recipes.manifests:
             step = self._manifest(name)
             return Component(self._minor, name, "manifest", step.recipe["path"], step)
         return Component(self._minor, name, "os-packages", self._debian["suite"], self._os_packages())
+
+    def _reference(self, name: str) -> str:
+        reference, tag = self._release.images[name], self._recipes.images[name].tag
+        return f"{reference.rpartition(':')[0]}:{self._render(tag)}" if tag else reference
+
+    def _render(self, template: str) -> str:
+        return self._release.render(template, built=self._built)
 
     def _package(self, name: str, version: str) -> Step:
         recipe = self._recipes.packages[name]
@@ -113,7 +126,7 @@ class Planner:
         if recipe.base:
             inputs[f"base:{recipe.base}"] = self._base(recipe.base)
         content = {
-            **_dump(recipe),
+            **_dump(recipe, "tag"),
             **self._machine,
             "reference": reference,
             "version": reference.rsplit(":", 1)[1],
@@ -125,9 +138,9 @@ class Planner:
         module = self._recipes.modules[recipe.module]
         content = {
             "module": module.module,
-            "module_version": self._release.render(module.version),
+            "module_version": self._render(module.version),
             "source": recipe.source,
-            "path": self._release.render(recipe.path),
+            "path": self._render(recipe.path),
         }
         return Step("manifest", name, content)
 
@@ -155,9 +168,9 @@ class Planner:
             content = {
                 **_dump(recipe, "needs", "seconds", "memory", "disk"),
                 **self._machine,
-                "version": self._release.render(recipe.version),
-                "local_replacements": self._release.render(recipe.local_replacements or ""),
-                "variables": {key: self._release.render(value) for key, value in recipe.variables.items()},
+                "version": self._render(recipe.version),
+                "local_replacements": self._render(recipe.local_replacements or ""),
+                "variables": {key: self._render(value) for key, value in recipe.variables.items()},
             }
             self._steps["module", name] = Step(
                 "module",
@@ -177,9 +190,9 @@ class Planner:
             **self._machine,
             "program": name,
             "module": module.module,
-            "module_version": self._release.render(module.version),
+            "module_version": self._render(module.version),
             "source": recipe.source,
-            "definitions": {key: self._release.render(value) for key, value in recipe.definitions.items()},
+            "definitions": {key: self._render(value) for key, value in recipe.definitions.items()},
         }
         return Step("c-program", f"c-{name}", content, needs=recipe.needs)
 

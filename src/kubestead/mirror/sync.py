@@ -71,7 +71,9 @@ class Sync:
 
     def run(self, minor: str, names: Iterable[str] | None = None) -> None:
         """Fetches these components of a minor; publishes only when all were fetched and verified."""
-        planner = Planner(self._catalogue, minor, architecture=debian.architecture(), suite=debian.suite())
+        planner = Planner(
+            self._catalogue, minor, architecture=debian.architecture(), suite=debian.suite(), upstream=True
+        )
         wanted = planner.components(names)
         with lock(self._mirror.lock, self._progress.note), process.disk_full_told():
             self._store.sweep()

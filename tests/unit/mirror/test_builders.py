@@ -151,6 +151,15 @@ class TestImages:
         assert layers == [["pause"]]
         assert config["User"] == "65535:65535"
 
+    def test_calico_has_its_plugin_under_both_names(self, bench: Bench) -> None:
+        _, (names,) = _image(bench.make("calico-cni"))
+        assert {f"opt/cni/bin/{name}" for name in ("calico", "calico-ipam", "install")} <= set(names)
+
+    def test_calicos_node_starts_its_parts_by_a_script(self, bench: Bench) -> None:
+        config, layers = _image(bench.make("calico-node"))
+        script = str(config["Entrypoint"][-1])  # type: ignore[index]
+        assert {"bin/calico-node", script.lstrip("/")} <= set(layers[1])
+
     def test_agnhost_pauses_unless_told_otherwise(self, bench: Bench) -> None:
         config, layers = _image(bench.make("agnhost"))
         assert (config["Entrypoint"], config["Cmd"]) == (["/agnhost"], ["pause"])

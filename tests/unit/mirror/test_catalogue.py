@@ -62,6 +62,9 @@ def test_source_versions_agree_with_what_is_made_of_them(catalogue: Catalogue) -
         assert tags["pause"] == release.sources["pause"]
         assert tags["agnhost"] == release.sources["agnhost"]
         assert tags["flannel"] == f"v{release.sources['flannel']}"
+        for name, image in catalogue.artefacts.images.items():
+            assert image.tag is None or release.render(image.tag) == tags[name]
+        assert release.built.keys() <= release.sources.keys()
         assert release.packages["cri-tools"] == release.sources["cri-tools"]
         assert release.packages["kubernetes-cni"] == release.sources["cni-plugins"]
         assert release.packages["containerd.io"] == release.sources["containerd"]
@@ -142,6 +145,7 @@ def test_what_an_inventory_turns_on_is_made_too(catalogue: Catalogue) -> None:
     assert catalogue.components_for({"cluster_metrics_server": True})[-1] == "metrics-server"
     assert catalogue.components_for({"cluster_container_runtime": "containerd"}) == catalogue.components
     assert catalogue.components_for({"cluster_container_runtime": "docker"})[-1] == "cri-dockerd"
+    assert "calico-definitions" in catalogue.components_for({"cluster_network": "calico"})
 
 
 def test_what_can_be_turned_on_is_known(catalogue: Catalogue) -> None:

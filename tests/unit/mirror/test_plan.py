@@ -50,6 +50,22 @@ def test_a_minor_shares_what_does_not_depend_on_it(catalogue: Catalogue) -> None
     }  # fmt: skip
 
 
+def test_what_cannot_be_built_as_upstream_has_it_is_planned_as_it_can(catalogue: Catalogue) -> None:
+    release = catalogue.release("1.36")
+    names = ["calico-node", "calico-definitions"]
+    node, definitions = _planner(catalogue).components(names)
+    version = release.built["calico"]
+    assert (node.reference, definitions.reference) == (
+        f"quay.io/calico/node:v{version}",
+        f"calico/v{version}/crds.yaml",
+    )
+    assert node.step.inputs["calico"].recipe["variables"]["main.VERSION"] == f"v{version}"
+    upstream = Planner(catalogue, "1.36", architecture="amd64", suite="bookworm", upstream=True)
+    node, definitions = upstream.components(names)
+    assert node.reference == release.images["calico-node"]
+    assert definitions.reference == f"calico/v{release.sources['calico']}/crds.yaml"
+
+
 def test_another_architecture_is_another_artefact(catalogue: Catalogue) -> None:
     here, there = _keys(_planner(catalogue)), _keys(_planner(catalogue, architecture="arm64"))
     assert not {name for name in here if here[name] == there[name]} - {"flannel-manifest"}
