@@ -74,13 +74,14 @@ class Applier:
         """The given objects, those that others need first."""
         given = self.params["definition"]
         if isinstance(given, str):
-            given = self._read(given) if given.strip() else []
+            given = self._read("-", given) if given.strip() else []
         elif isinstance(given, dict):
             given = [given]
         elif not isinstance(given, list):
             raise KubesteadError(
                 f"definition is a {type(given).__name__}; it must be a list of objects, one object, or YAML text."
             )
+        given = [*given, *(thing for path in self.params["files"] for thing in self._read_file(path))]
         for number, thing in enumerate(given, 1):
             trouble = objects.problem(thing)
             if trouble:
@@ -89,11 +90,19 @@ class Applier:
             given = [objects.labelled(thing, OWNER_LABEL, self.params["owner"]) for thing in given]
         return sorted(given, key=lambda thing: not objects.come_first(thing))
 
-    def _read(self, text: str) -> list[t.Any]:
-        """The objects of a YAML text."""
-        # Removing a label that no object has is kubectl's way to read YAML without asking the API server.
-        arguments = ("label", "--local", "-f", "-", "-o", "json", f"{OWNER_LABEL}-")
-        advice = "definition has to be YAML of one or more Kubernetes objects, as kubectl apply reads it."
+    def _read_file(self, path: str) -> list[t.Any]:
+        if os.path.exists(path):
+            return self._read(path)
+        if self.module.check_mode:
+            return []
+        raise KubesteadError(f"{path}, one of files, is not on this node.")
+
+    def _read(self, path: str, text: t.Optional[str] = None) -> list[t.Any]:
+        """The objects of a YAML file, or of the text that stands for one."""
+        # Removing a label that no object has is kubectl's way to read YAML without asking the API server. It prints the first objects
+        # before it has read the last, so that a large text on its standard input would have both of us wait for each other.
+        arguments = ("label", "--local", "-f", path, "-o", "json", f"{OWNER_LABEL}-")
+        advice = f"{'definition' if path == '-' else path} has to be YAML of one or more Kubernetes objects, as kubectl apply reads it."
         return self.kubectl.run_json(*arguments, data=text, advice=advice)
 
     def _existing(self, wanted: list[Object]) -> dict[Identity, Object]:

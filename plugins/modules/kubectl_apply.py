@@ -16,7 +16,7 @@ short_description: Apply objects to a cluster, and take away what is wanted no m
 description:
   - Applies objects on the server's side, as one field manager, through kubectl on a node that has credentials.
   - Namespaces and definitions of kinds come first, and kinds are waited for before objects of them are sent.
-  - Objects carry the label C(kubestead.io/owner) where O(owner) is set. With O(prune), what carries it and is not in O(definition)
+  - Objects carry the label C(kubestead.io/owner) where O(owner) is set. With O(prune), what carries it and is wanted no more
     is deleted.
   - The content of Secrets is never shown, in diffs neither. Give O(definition) in a task with C(no_log) where it holds some.
 extends_documentation_fragment:
@@ -37,6 +37,13 @@ options:
     description: The objects, as a list of mappings, as one mapping, or as YAML text of one or more documents.
     type: raw
     required: true
+  files:
+    description:
+      - Files of YAML on the node, with further objects, for what is too large to be sent along with the task.
+      - In check mode a file that is not there yet is left out.
+    type: list
+    elements: path
+    default: []
   state:
     description: Whether the objects are to be there.
     type: str
@@ -160,6 +167,7 @@ def main() -> t.NoReturn:
     module = AnsibleModule(
         argument_spec={
             "definition": {"type": "raw", "required": True},
+            "files": {"type": "list", "elements": "path", "default": []},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "owner": {"type": "str"},
             "prune": {"type": "bool", "default": False},

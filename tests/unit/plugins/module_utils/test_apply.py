@@ -101,6 +101,7 @@ def apply(cluster: Cluster, kubeconfig: str, fake_module: Any) -> Any:
     def run(definition: Any, check_mode: bool = False, **changes: Any) -> dict[str, Any]:
         params = {
             "definition": definition,
+            "files": [],
             "state": "present",
             "owner": None,
             "prune": False,
@@ -198,6 +199,16 @@ def test_yaml_text_is_read_by_kubectl(apply: Any, cluster: Cluster) -> None:
     assert actions(apply("kind: ConfigMap\n")) == {"c": "created"}
     assert cluster.verbs[0] == "label"
     assert apply("  \n") == {"changed": False, "objects": [], "diff": []}
+
+
+def test_files_on_the_node_have_further_objects(apply: Any, tmp_path: Path) -> None:
+    further = tmp_path / "further.yml"
+    further.write_text("kind: ConfigMap\n")
+    assert actions(apply([NAMESPACE], files=[str(further)])) == {"demo": "created", "c": "created"}
+    missing = str(tmp_path / "missing.yml")
+    assert actions(apply([NAMESPACE], files=[missing], check_mode=True)) == {"demo": "unchanged"}
+    with pytest.raises(KubesteadError, match=r"missing\.yml, one of files, is not on this node"):
+        apply([NAMESPACE], files=[missing])
 
 
 def test_waiting_in_vain_names_the_object_and_what_it_lacks(apply: Any) -> None:
