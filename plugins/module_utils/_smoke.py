@@ -86,6 +86,14 @@ def objects(namespace: str, image: str) -> t.List[Object]:
     ]
 
 
+def policy(namespace: str) -> Object:
+    """Lets nobody reach the agents."""
+    return _object(
+        *("networking.k8s.io/v1", "NetworkPolicy", AGENTS, namespace),
+        spec={"podSelector": {"matchLabels": {"app": AGENTS}}, "policyTypes": ["Ingress"]},
+    )
+
+
 def _object(version: str, kind: str, name: str, namespace: t.Optional[str], **content: t.Any) -> Object:
     metadata: Object = {"name": name, "labels": {OWNER_LABEL: OWNER}}
     if namespace:

@@ -51,6 +51,10 @@ class Cluster:
         """Set the number of a Deployment's pods."""
         self.kubectl.run("scale", "--namespace", self.namespace, f"deployment/{deployment}", f"--replicas={replicas}")
 
+    def delete(self, kind: str, name: str) -> None:
+        """Delete an object of the test's namespace."""
+        self.kubectl.run("delete", "--namespace", self.namespace, kind, name, "--ignore-not-found", "--wait=false")
+
     def delete_namespace(self) -> None:
         """Begin to delete the namespace and all that is in it."""
         self.kubectl.run("delete", "namespace", self.namespace, "--ignore-not-found", "--wait=false")

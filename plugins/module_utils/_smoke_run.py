@@ -36,6 +36,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._smoke import (
     node_problems,
     objects,
     pod_troubles,
+    policy,
     ready_pods,
     repels,
     schedulable,
@@ -69,11 +70,12 @@ ADVICE = {
     "exec": "The API server must reach the kubelet on TCP port 10250 of every node.",
     "port-forward": "The API server must reach the kubelet on TCP port 10250 of every node.",
     "logs": "The API server must reach the kubelet on TCP port 10250 of every node.",
-    "pod-network": "The pod network must carry packets between the nodes: for flannel's vxlan UDP port 8472 must be open.",
+    "pod-network": "The pod network must carry packets between the nodes: for vxlan UDP port 8472 (flannel) or 4789 (Calico) must be open.",
     "service": "See the logs of kube-proxy: `kubectl -n kube-system logs -l k8s-app=kube-proxy`.",
     "node-port": "See kube-proxy's logs, and whether a firewall closes the NodePort range.",
     "scale": "See `kubectl -n kube-system logs -l component=kube-controller-manager`.",
     "dns": "See `kubectl -n kube-system get service,endpointslices,pods -l k8s-app=kube-dns` and CoreDNS' logs.",
+    "network-policy": "See the logs of calico-node on the node of the pod: `kubectl -n kube-system logs -l k8s-app=calico-node`.",
     "clean-up": "See `kubectl get namespace -o yaml` of it: its conditions name what is left.",
     "coredns": "See `kubectl -n kube-system logs deployment/coredns` and the pods' events.",
     "metrics": "See `kubectl -n kube-system logs deployment/metrics-server` and `kubectl describe apiservice v1beta1.metrics.k8s.io`.",
@@ -105,6 +107,8 @@ class ClusterAccess(t.Protocol):
 
     def scale(self, deployment: str, replicas: int) -> None: ...
 
+    def delete(self, kind: str, name: str) -> None: ...
+
     def delete_namespace(self) -> None: ...
 
     def forget_pods(self) -> None: ...
@@ -125,6 +129,7 @@ class Settings(t.NamedTuple):
     timeout: float = 180.0
     cleanup_timeout: float = 60.0
     metrics: bool = False
+    policies: bool = False
 
 
 class SmokeTest:
@@ -205,6 +210,10 @@ class SmokeTest:
             self._check("dns", self._check_dns)
         else:
             self._leave_out("no pod could be asked", "dns")
+        if self.settings.policies and self._executing:
+            self._check("network-policy", self._check_policy)
+        else:
+            self._leave_out("no pod could be asked", "network-policy")
 
     def _check(self, name: str, check: t.Callable[[], str]) -> bool:
         begun = self.clock()
@@ -218,7 +227,8 @@ class SmokeTest:
         return status == PASSED
 
     def _leave_out(self, reason: str, *names: str) -> None:
-        self.checks += [Check(name, NOT_RUN, 0.0, reason) for name in names]
+        expected = [name for name in names if name != "network-policy" or self.settings.policies]
+        self.checks += [Check(name, NOT_RUN, 0.0, reason) for name in expected]
 
     def _remaining(self, limit: float) -> float:
         return max(min(limit, self._end - self.clock()), 1.0)
@@ -413,6 +423,34 @@ class SmokeTest:
             }
         )
         return f"port {port} of {_nodes(addresses)}"
+
+    def _check_policy(self) -> str:
+        """That a policy keeps a pod from one on another node, and that it is the policy that does."""
+        pair = next(iter(targets(self._executing, 1)), None)
+        if not pair:
+            return "one node only, nobody to keep out"
+        asking, asked = pair
+        way = f"{asked.node} from {asking.node}"
+        self.cluster.create([policy(self.cluster.namespace)])
+        self._wait(
+            "the policy",
+            lambda: f"the pod on {way} is reached in spite of a policy" if self._reaches(asking, asked) else "",
+            self._remaining(PROBE_SECONDS),
+        )
+        self.cluster.delete("networkpolicy", AGENTS)
+        self._wait(
+            "the policy's end",
+            lambda: (
+                "" if self._reaches(asking, asked) else f"the pod on {way} is out of reach after the policy was deleted"
+            ),
+            self._remaining(PROBE_SECONDS),
+        )
+        return f"{way}, shut and open again"
+
+    def _reaches(self, asking: Pod, asked: Pod) -> bool:
+        address = f"[{asked.address}]" if ":" in asked.address else asked.address
+        outcome = self.cluster.execute(asking.name, "/agnhost", "connect", "--timeout=1s", f"{address}:{PORT}")
+        return outcome.rc == 0
 
     def _check_scale(self) -> str:
         self.cluster.scale(SCALED, REPLICAS)

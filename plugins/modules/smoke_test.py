@@ -16,6 +16,7 @@ description:
   - Runs on a control plane. Waits until the nodes and CoreDNS are ready, starts a pod on every node that takes ordinary pods,
     runs a command in each, reads its log and reaches it by a port-forward, has the pods resolve names and reach each other
     and a service, asks every node's NodePort, scales a Deployment, and deletes all of it.
+  - With O(policies) a network policy must keep a pod from one on another node, until it is deleted.
   - The cluster is afterwards what it was before, so nothing is reported as changed. Everything lies in a namespace of its own,
     which is deleted also when a check fails. What an interrupted test left is deleted by the next.
   - All checks that can be run are run, also after one has failed. The module fails where one of them did.
@@ -47,6 +48,10 @@ options:
     default: cluster.local
   metrics:
     description: Whether figures of every node are expected, as metrics-server delivers them.
+    type: bool
+    default: false
+  policies:
+    description: Whether network policies are expected to work, as the pod network has to see to.
     type: bool
     default: false
   timeout:
@@ -115,6 +120,7 @@ def main() -> None:
             "namespace": {"type": "str", "default": NAMESPACE},
             "dns_domain": {"type": "str", "default": "cluster.local"},
             "metrics": {"type": "bool", "default": False},
+            "policies": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 180},
             "cleanup_timeout": {"type": "int", "default": 60},
             "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
@@ -133,6 +139,7 @@ def main() -> None:
         timeout=options["timeout"],
         cleanup_timeout=options["cleanup_timeout"],
         metrics=options["metrics"],
+        policies=options["policies"],
     )
     test = SmokeTest(Cluster(Kubectl(module, options["kubeconfig"]), options["namespace"]), settings, fetch)
     try:

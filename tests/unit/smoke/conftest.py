@@ -59,6 +59,9 @@ class FakeCluster:
         self.cut: set[tuple[str, str]] = set()
         self.closed: set[str] = set()
         self.unmeasured: set[str] = set()
+        self.policies: set[str] = set()
+        self.deaf = False
+        self.clinging = False
         self.broken: dict[str, str] = {}
         self.stuck = False
         self.dead_pods = False
@@ -100,11 +103,17 @@ class FakeCluster:
 
     def create(self, objects: list[dict[str, Any]]) -> None:
         self._call("create")
-        self.namespaces = [entry for entry in objects if entry["kind"] == "Namespace"]
+        self.namespaces += [entry for entry in objects if entry["kind"] == "Namespace"]
+        self.policies |= {entry["metadata"]["name"] for entry in objects if entry["kind"] == "NetworkPolicy"}
 
     def scale(self, deployment: str, replicas: int) -> None:
         self._call("scale")
         self.replicas = replicas
+
+    def delete(self, kind: str, name: str) -> None:
+        self._call(f"delete {kind}")
+        if not self.clinging:
+            self.policies.remove(name)
 
     def delete_namespace(self) -> None:
         self._call("delete")
@@ -118,6 +127,10 @@ class FakeCluster:
 
     def execute(self, pod: str, *command: str) -> Outcome:
         self._call("exec")
+        if command[-1].split(":")[0] in self.agents().values():
+            shut = bool(self.policies and not self.deaf)
+            self.now += shut
+            return Outcome(["kubectl"], int(shut), "", "TIMEOUT\n" if shut else "")
         if pod in self.unresolved and "127.0.0.1:8080" not in command:
             return Outcome(["kubectl"], 1, "", "DNS: lookup kubernetes.default: i/o timeout\n")
         return Outcome(["kubectl"], 0, "", "")
@@ -168,7 +181,7 @@ class Harness:
 
     def __init__(self) -> None:
         self.cluster = FakeCluster()
-        self.settings = Settings(image="registry.example/agnhost:1", nodes=NODES, metrics=True)
+        self.settings = Settings(image="registry.example/agnhost:1", nodes=NODES, metrics=True, policies=True)
 
     def run(self) -> SmokeTest:
         test = SmokeTest(

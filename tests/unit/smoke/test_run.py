@@ -73,6 +73,14 @@ def _no_metrics(cluster: FakeCluster) -> None:
     cluster.unmeasured = {"worker-2"}
 
 
+def _deaf(cluster: FakeCluster) -> None:
+    cluster.deaf = True
+
+
+def _clinging(cluster: FakeCluster) -> None:
+    cluster.clinging = True
+
+
 BREAKS: dict[str, tuple[Break, set[str], str]] = {
     "a node that is not ready": (_not_ready, {"nodes"}, "worker-2 is not Ready (NodeStatusUnknown: Kubelet stopped"),
     "no DNS service": (_no_dns_service, {"coredns", "dns"}, "lookup agents"),
@@ -85,6 +93,8 @@ BREAKS: dict[str, tuple[Break, set[str], str]] = {
     "no scaling": (_no_scaling, {"scale"}, "InternalError"),
     "a forward that fails": (_one_forward, {"port-forward"}, "error dialing backend"),
     "a node without metrics": (_no_metrics, {"metrics"}, "no metrics of worker-2"),
+    "policies that nobody enforces": (_deaf, {"network-policy"}, "is reached in spite of a policy"),
+    "a policy that outlives itself": (_clinging, {"network-policy"}, "out of reach after the policy was deleted"),
     "a namespace that stays": (_stuck, {"clean-up"}, "kubestead-smoke is still there"),
 }
 
@@ -109,13 +119,24 @@ def test_metrics_are_asked_for_where_they_are_expected_only(harness: Harness) ->
     assert "metrics" not in harness.statuses()
 
 
+def test_policies_are_tried_where_they_are_expected_only(harness: Harness) -> None:
+    harness.settings = harness.settings._replace(policies=False)
+    harness.cluster.deaf = True
+    assert "network-policy" not in harness.statuses()
+    harness.cluster.broken = {"create": "connection refused"}
+    assert "network-policy" not in harness.statuses()
+
+
 @pytest.mark.parametrize("case", BREAKS)
 def test_what_is_broken_fails_its_own_checks(case: str, harness: Harness) -> None:
     change, failing, said = BREAKS[case]
     change(harness.cluster)
     test = harness.run()
     assert {check.name for check in test.checks if check.status == "failed"} == failing
-    assert {check.status for check in test.checks} == {"passed", "failed"}
+    # Policies are tried from within pods.
+    assert {check.name for check in test.checks if check.status == "not run"} == (
+        {"network-policy"} if "exec" in failing else set()
+    )
     assert not test.ok
     assert said in test.message()
     for name in failing:
