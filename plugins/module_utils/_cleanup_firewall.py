@@ -62,9 +62,11 @@ def _is_ours(rule: str) -> bool:
     words = shlex.split(rule)
     if _CHAIN.match(words[0]):
         return False
-    following = dict(zip(words, words[1:]))
-    target = following.get("-j", following.get("-g", ""))
-    return bool(_CHAIN.match(target) or _COMMENT.match(following.get("--comment", "")))
+    following = list(zip(words, words[1:]))
+    targets = [value for option, value in following if option in ("-j", "-g")]
+    # Calico's mark is the first of two comments where it explains a rule.
+    comments = [value for option, value in following if option == "--comment"]
+    return any(map(_CHAIN.match, targets)) or any(map(_COMMENT.match, comments))
 
 
 def vacant_chains(listing: t.Iterable[t.Mapping[str, t.Any]]) -> t.Optional[list[str]]:

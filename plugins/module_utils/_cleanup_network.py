@@ -26,6 +26,8 @@ _LINKS = (
 )
 _POD_BRIDGE = "cni0"
 _IPVS = "kube-ipvs0"
+# The kernel's own, which nobody can delete. Calico gives it an address of the pods'.
+_IPIP = "tunl0"
 _IPVS_LINE = re.compile(r"^(TCP|UDP|SCTP)\s+([0-9A-F]{8}|\[[0-9a-f:]+\]):([0-9A-F]{4})\s")
 
 
@@ -102,6 +104,7 @@ class Network:
             self._clean_virtual_servers()
         for link in links:
             self.machine.take(f"link {link}", lambda link=link: self._delete(link))  # type: ignore[misc]
+        self._clean_ipip(listed)
         for family in ("-4", "-6"):
             for destination in pod_routes(self._ip(family, "route", "show"), self.pod_cidrs, links):
                 self.machine.take(
@@ -120,6 +123,23 @@ class Network:
             outcome = self.machine.run("ip", "link", "delete", link, check=False)
             if outcome.rc != 0 and self.machine.run("ip", "link", "show", link, check=False).rc == 0:
                 raise outcome.error("See what holds it with `ip -details link`.")
+
+    def _clean_ipip(self, links: t.Iterable[Link]) -> None:
+        networks = [ipaddress.ip_network(cidr) for cidr in self.pod_cidrs]
+        own = [link for link in links if (link["ifname"], link.get("linkinfo", {}).get("info_kind")) == (_IPIP, "ipip")]
+        addresses = [
+            f"{address['local']}/{address['prefixlen']}"
+            for link in (self._ip("address", "show", "dev", _IPIP) if own else [])
+            for address in link.get("addr_info", [])
+            if any(_within(ipaddress.ip_network(address["local"]), network) for network in networks)
+        ]
+        if addresses:
+            self.machine.take(f"addresses of {_IPIP}", lambda: self._empty_ipip(addresses))
+
+    def _empty_ipip(self, addresses: t.Iterable[str]) -> None:
+        for address in addresses:
+            self.machine.run("ip", "address", "delete", address, "dev", _IPIP)
+        self.machine.run("ip", "link", "set", _IPIP, "down")
 
     def _clean_virtual_servers(self) -> None:
         addresses = {

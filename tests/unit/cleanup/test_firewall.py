@@ -56,11 +56,13 @@ def test_rules_without_a_chain_of_their_own_are_known_by_their_comment() -> None
 :POSTROUTING ACCEPT [0:0]
 -A POSTROUTING -s 10.244.0.0/16 -m comment --comment "flanneld masq" -j MASQUERADE
 -A POSTROUTING -m comment --comment "cali:O3lYWMrLQYEMJtB5" -j MASQUERADE
+-A POSTROUTING -m comment --comment "cali:S93hcgKJrXEqnTfs" -m comment --comment "Policy explicitly accepted packet." -j ACCEPT
 -A POSTROUTING -s 10.0.0.0/8 -j MASQUERADE
 -A POSTROUTING -p tcp -g KUBE-MARK-MASQ
 COMMIT
 """
-    assert [rule.split()[-1] for rule in deletions(saved)[0].rules] == ["MASQUERADE", "MASQUERADE", "KUBE-MARK-MASQ"]
+    targets = ["MASQUERADE", "MASQUERADE", "ACCEPT", "KUBE-MARK-MASQ"]
+    assert [rule.split()[-1] for rule in deletions(saved)[0].rules] == targets
 
 
 def test_rules_go_before_the_chains_that_they_lead_to(recorded: Callable[[str], str]) -> None:

@@ -98,6 +98,36 @@ def test_virtual_servers_are_named_where_no_tool_can_remove_them(
     assert here.left[0].startswith("1 IPVS virtual server of kube-proxy")
 
 
+def test_the_kernels_own_tunnel_loses_the_pods_address(machine: Callable[..., Machine]) -> None:
+    addresses = [{"local": "10.244.7.64", "prefixlen": 32}, {"local": "192.0.2.9", "prefixlen": 24}]
+    here = machine(
+        {
+            "ip -json -details link show": json.dumps([link("tunl0", "ipip")]),
+            "ip -json address show dev tunl0": json.dumps([{"addr_info": addresses}]),
+            "ip -json": "[]",
+            "ip address delete": "",
+            "ip link set tunl0 down": "",
+        }
+    )
+    Network(here, ["10.244.0.0/16"]).clean()
+    assert here.removed == ["addresses of tunl0"]
+    fake: Any = here.module
+    assert [line for line in fake.commands if "delete" in line] == ["ip address delete 10.244.7.64/32 dev tunl0"]
+
+
+def test_a_tunnel_of_ones_own_stays(machine: Callable[..., Machine]) -> None:
+    addresses = [{"local": "192.0.2.9", "prefixlen": 24}]
+    here = machine(
+        {
+            "ip -json -details link show": json.dumps([link("tunl0", "ipip")]),
+            "ip -json address show dev tunl0": json.dumps([{"addr_info": addresses}]),
+            "ip -json": "[]",
+        }
+    )
+    Network(here, ["10.244.0.0/16"]).clean()
+    assert here.removed == []
+
+
 def test_namespaces_of_pods_go_and_others_stay(
     machine: Callable[..., Machine], write: Callable[[str, str], Path]
 ) -> None:
