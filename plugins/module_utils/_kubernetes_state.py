@@ -35,6 +35,8 @@ _API_SERVER_IMAGE = re.compile(r"^\s*image:\s*\S+:v(\d+\.\d+\.\d+)", re.MULTILIN
 _BIND_ADDRESS = re.compile(r"--bind-address=([0-9a-fA-F.:]+)\s*$", re.MULTILINE)
 # What flannel is told, as the kubelet lays its ConfigMap out for the pod.
 _FLANNEL = "/var/lib/kubelet/pods/*/volumes/kubernetes.io~configmap/*/net-conf.json"
+# What our role had Calico write for the container runtime, with a note in it for us.
+_CALICO = "/etc/cni/net.d/10-calico.conflist"
 # CNI plugins that make no pod network: those of engines beside Kubernetes, and those that follow another.
 _HELPERS = frozenset({"bridge", "firewall", "host-local", "loopback", "portmap", "tuning", "bandwidth", "podman"})
 
@@ -150,7 +152,11 @@ class KubernetesState:
         """The settings that a cluster keeps for its life, by variable, as far as this node's files show them."""
         found: dict[str, t.Any] = dict(built_with(lambda path: read_text(self._path(path))))
         plugins = {name for path in self._matches("/etc/cni/net.d/*.conf*") for name in _plugins(path)}
-        if "flannel" in plugins:
+        # Calico without our note in it is the user's own.
+        encapsulation = (_json(self._path(_CALICO)).get("kubestead") or {}).get("encapsulation")
+        if encapsulation:
+            found.update({"cluster_network": "calico", "cluster_calico_encapsulation": encapsulation})
+        elif "flannel" in plugins:
             found["cluster_network"] = "flannel"
         elif plugins - _HELPERS:
             found["cluster_network"] = "none"

@@ -30,7 +30,7 @@ PACKAGES = (
     *("conntrack", "socat", "ethtool", "iptables", "nftables", "ipset", "haproxy", "keepalived"),
     *("chrony", "systemd-timesyncd", "ntpsec", "firewalld", "ufw"),
 )
-MODULES = ("br_netfilter", "overlay", "nf_tables", "ip_tables", "ip_vs", "vxlan")
+MODULES = ("br_netfilter", "overlay", "nf_tables", "ip_tables", "ip_vs", "vxlan", "ipip")
 SYSCTLS = (
     "net.ipv4.ip_forward",
     "net.bridge.bridge-nf-call-iptables",

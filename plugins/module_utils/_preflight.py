@@ -215,7 +215,7 @@ KINDS: t.Dict[str, Kind] = {
         "The kernel lacks modules that the chosen network needs.",
         "Without them pods do not reach each other or services do not work.",
         "Install the distribution's full kernel (linux-modules-extra-* on Ubuntu's cloud kernels), or choose another "
-        "cluster_proxy_mode or cluster_flannel_backend.",
+        "cluster_proxy_mode, cluster_flannel_backend or cluster_calico_encapsulation.",
     ),
     "resolver-loop": Kind(
         ERROR,
@@ -628,8 +628,7 @@ def _kernel(host: _Host) -> _Found:
     if not cgroup["memory"] and not (host.state["raspberry_pi"] or {}).get("command_line"):
         yield host.finding("cgroup-memory", "the memory controller is not enabled")
     needed = ["br_netfilter", "overlay"]
-    if host.spec["cluster_network"] == "flannel" and host.spec["cluster_flannel_backend"] == "vxlan":
-        needed.append("vxlan")
+    needed += _network_modules(host.spec)
     needed += {"ipvs": ["ip_vs"], "nftables": ["nf_tables"]}.get(host.spec["cluster_proxy_mode"], [])
     modules = host.state["modules"]
     missing = [name for name in needed if modules.get(name) == "missing"]
@@ -637,6 +636,14 @@ def _kernel(host: _Host) -> _Found:
         missing.append("nf_tables (or ip_tables)")
     if missing:
         yield host.finding("kernel-modules", f"neither loaded, built in nor loadable: {', '.join(missing)}")
+
+
+def _network_modules(spec: t.Mapping[str, t.Any]) -> t.List[str]:
+    setting = {"flannel": "cluster_flannel_backend", "calico": "cluster_calico_encapsulation"}.get(
+        spec["cluster_network"]
+    )
+    tunnel = str(spec[setting]).split("-", maxsplit=1)[0] if setting else ""
+    return [tunnel] if tunnel in ("vxlan", "ipip") else []
 
 
 def _swap(host: _Host) -> _Found:
@@ -752,8 +759,7 @@ def _ufw(host: _Host) -> _Found:
         ports = [f"{port}/tcp" for port in _own_ports(host)]
         if host.node:
             ports.append(f"{host.spec['cluster_node_port_range']} (tcp, udp)")
-        if host.node and host.spec["cluster_network"] == "flannel" and host.spec["cluster_flannel_backend"] == "vxlan":
-            ports.append("8472/udp")
+            ports += host.spec["network_ports"]
         if host.load_balancer:
             ports.append("VRRP (protocol 112) from the other load balancers")
         seen = f"ufw is active; the machine needs {', '.join(ports)}"

@@ -83,6 +83,11 @@ FIXED = {
             "flannel's backend",
             "nodes that have it already and nodes that do not yet would not reach each other's pods",
         ),
+        Fixed(
+            "cluster_calico_encapsulation",
+            "how Calico carries packets",
+            "nodes that have it already and nodes that do not yet would not reach each other's pods",
+        ),
     )
 }
 # Where the static pods' manifests show a setting. The last two have no variable of their own.

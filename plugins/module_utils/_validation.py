@@ -16,6 +16,7 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._validation_valu
     NODE_NAME,
     PORTS_IN_USE,
     Supported,
+    calico_minor,
     coerce,
     did_you_mean,
     is_address,
@@ -98,6 +99,15 @@ VARIABLE_ALIASES = {
     "cluster_docker_daemon": "cluster_docker_config",
     "cluster_cni": "cluster_network",
     "cluster_network_plugin": "cluster_network",
+    "cluster_network_policy": "cluster_network",
+    "cluster_network_policies": "cluster_network",
+    "cluster_calico": "cluster_network",
+    "cluster_flannel": "cluster_network",
+    "cluster_calico_cidr": "cluster_pod_cidr",
+    "cluster_calico_pod_cidr": "cluster_pod_cidr",
+    "cluster_calico_ip_pool": "cluster_pod_cidr",
+    "cluster_calico_ipv4pool_cidr": "cluster_pod_cidr",
+    "cluster_calico_backend": "cluster_calico_encapsulation",
     "cluster_control_plane_endpoint": "cluster_endpoint",
     "cluster_domain": "cluster_dns_domain",
     "cluster_registry": "cluster_image_repository",
@@ -148,7 +158,8 @@ _OTHER_CONNECTION_VARIABLES = frozenset(
 )
 # Variables of roles and of single operations, which have other prefixes.
 OPERATION_VARIABLES = (
-    *("add_nodes", "containerd_open_files", "docker_cri_dockerd_url"),
+    *("add_nodes", "calico_definitions_url", "calico_felix_config", "calico_mtu", "calico_timeout"),
+    *("calico_typha_nodes", "containerd_open_files", "docker_cri_dockerd_url"),
     *("conformance_clean", "conformance_focus", "conformance_folder", "conformance_repositories"),
     *("conformance_suite", "conformance_timeout", "rebuild_conformance"),
     *(
@@ -188,6 +199,8 @@ CLUSTER_WIDE = frozenset(
         "node_port_range",
         "network",
         "flannel_backend",
+        "calico_version",
+        "calico_encapsulation",
         "proxy_mode",
         "feature_gates",
         "schedule_on_control_planes",
@@ -203,7 +216,8 @@ CLUSTER_WIDE = frozenset(
 
 _NAMED = 3
 # What `kubestead mirror build` makes only where it is asked for by name.
-_ON_REQUEST = {"cri-dockerd", "metrics-server"}
+_CALICO_IMAGES = ("calico-node", "calico-cni", "calico-kube-controllers", "calico-typha")
+_ON_REQUEST = {"cri-dockerd", "metrics-server", *_CALICO_IMAGES}
 
 
 class _Unknown:
@@ -1058,20 +1072,37 @@ def combinations(case: Case) -> Findings:
     if wide("cluster_proxy_mode") == "ipvs":
         text = "Kubernetes has deprecated it since 1.35 and will remove it"
         yield _at_wide(case, ("cluster_proxy_mode",), "ipvs", text, hint="nftables is its successor.", warning=True)
-    if wide("cluster_network") == "none":
-        if wide("cluster_smoke_test") is True:
-            text = "the smoke test needs a pod network, and cluster_network is none"
-            hint = "Set cluster_smoke_test: false, and run playbooks/smoke.yml once there is a network."
-            yield _at_wide(case, ("cluster_smoke_test", "cluster_network"), "smoke-test", text, hint=hint)
-        if case.definition("cluster_flannel_backend"):
-            text = "it counts for nothing, since cluster_network is none"
-            yield _at_wide(case, ("cluster_flannel_backend",), "no-effect", text, warning=True)
-    elif wide("cluster_flannel_backend") == "host-gw":
-        yield from _segments(case)
+    if wide("cluster_network") == "none" and wide("cluster_smoke_test") is True:
+        text = "the smoke test needs a pod network, and cluster_network is none"
+        hint = "Set cluster_smoke_test: false, and run playbooks/smoke.yml once there is a network."
+        yield _at_wide(case, ("cluster_smoke_test", "cluster_network"), "smoke-test", text, hint=hint)
+    yield from _network(case)
     yield from _runtime(case)
     if wide("cluster_schedule_on_control_planes") == "never" and case.control_planes and not case.workers:
         text = "there is no worker, so no pod could run anywhere"
         yield _at_wide(case, ("cluster_schedule_on_control_planes",), "nowhere-to-run", text, allowed="auto, always")
+
+
+def _network(case: Case) -> Findings:
+    """What is for another network than the chosen one, and what the chosen one cannot do."""
+    network = case.wide("cluster_network")
+    for name in ("cluster_flannel_backend", "cluster_calico_version", "cluster_calico_encapsulation"):
+        if network is not UNKNOWN and case.definition(name) and not name.startswith(f"cluster_{network}_"):
+            text = f"it counts for nothing, since cluster_network is {network}"
+            yield _at_wide(case, (name,), "no-effect", text, warning=True)
+    if network == "flannel" and case.wide("cluster_flannel_backend") == "host-gw":
+        yield from _segments(case)
+    pods = parse_cidr(case.wide("cluster_pod_cidr"))
+    if network == "calico" and pods and pods.version == 6:
+        text = "Calico's pools are of IPv4 here"
+        yield _at_wide(
+            case, ("cluster_pod_cidr", "cluster_network"), "calico-ipv6", text, hint="Choose a range as 10.244.0.0/16."
+        )
+    minor = calico_minor(case.wide("cluster_calico_version"))
+    if network == "calico" and case.wide("cluster_proxy_mode") == "nftables" and minor is not None and minor < 29:
+        text = "Calico writes nftables, as it must beside such a kube-proxy, from 3.29 on"
+        hint = "Set cluster_proxy_mode: iptables, or a newer cluster_calico_version."
+        yield _at_wide(case, ("cluster_calico_version", "cluster_proxy_mode"), "calico-nftables", text, hint=hint)
 
 
 def _runtime(case: Case) -> Findings:
@@ -1165,6 +1196,9 @@ def _contents(case: Case, variable: Variable, url: str, held: Held) -> Findings:
     if lacking:
         named = "".join(f" --component {name}" for name in lacking)
         hint = hint.replace("` where", f"{named}` where") if lacking.keys() <= _ON_REQUEST else hint
+        calico = {held[minor].get(name, "").rpartition(":v")[2] for name in lacking if name in _CALICO_IMAGES} - {""}
+        if calico and lacking.keys() <= {*_CALICO_IMAGES}:
+            hint = f"It has Calico {_several(sorted(calico))}: set cluster_calico_version to that."
         told = _several([part if "/" in part else f"{name} {part}" for name, part in lacking.items()])
         text = f"the mirror lacks parts of Kubernetes {minor}, or has them in other versions: {told}"
         yield _about(variable, url, "mirror-lacks-parts", text, hint=hint)
@@ -1183,12 +1217,20 @@ def _taken_from_mirror(case: Case, minor: str) -> t.Iterator[t.Tuple[str, str]]:
             skip = wide("cluster_packages_url")
         elif name.startswith("flannel"):
             skip = elsewhere or wide("cluster_network") != "flannel"
+        elif name in _CALICO_IMAGES:
+            skip = elsewhere or wide("cluster_network") != "calico"
         elif name == "metrics-server":
             skip = elsewhere or wide("cluster_metrics_server") is not True
         else:
             skip = elsewhere or (name == "agnhost" and wide("cluster_smoke_test") is not True)
         if not skip:
-            yield name, part
+            yield name, _with_version(case, part) if name in _CALICO_IMAGES else part
+
+
+def _with_version(case: Case, reference: str) -> str:
+    """The reference of one of Calico's images in the release that the inventory names, if it does."""
+    version = case.wide("cluster_calico_version")
+    return f"{reference.rpartition(':')[0]}:v{version}" if isinstance(version, str) and version else reference
 
 
 RULES: t.Sequence[t.Callable[[Case], Findings]] = (

@@ -33,6 +33,9 @@ _QUALIFIED_NAME = re.compile(rf"({_LABEL}(\.{_LABEL})*/)?{_LABEL_VALUE}")
 _QUALIFIED_VALUE = re.compile(rf"({_LABEL_VALUE})?")
 _USER = re.compile(r"[a-z_][-a-z0-9_]{0,30}[a-z0-9_$]?")
 _REPOSITORY = re.compile(rf"{_LABEL}(\.{_LABEL})*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
+_CALICO_VERSION = re.compile(r"v?3\.([0-9]+)\.[0-9]+")
+# Their images and definitions are laid out as the role has them.
+CALICO_MINORS = range(28, 33)
 _VERSION = re.compile(r"v?([0-9]+\.[0-9]+)(\.[0-9]+)?")
 
 # What a kubelet may say of itself in the namespaces that belong to Kubernetes; it refuses to start with anything else.
@@ -255,6 +258,9 @@ def type_problem(option: Option, value: t.Any) -> t.Optional[Problem]:
     if not _is_type(kind, value):
         return Problem(f"this is {_kind_of(value)}", allowed, _type_hint(kind, choices, value))
     if choices and value not in choices:
+        several = [word for word in re.split(r"[,+\s]+", str(value)) if word in choices]
+        if len(several) > 1:
+            return Problem("only one can be had", allowed, "Choose {}.".format(" or ".join(several)))
         close = suggestion(str(value), map(str, choices), 0.6)
         return Problem("it is none of the choices", allowed, did_you_mean(close))
     if option.get("elements"):
@@ -281,6 +287,8 @@ def _type_hint(kind: str, choices: t.Optional[t.Sequence[t.Any]], value: t.Any) 
         if meant:
             return f'YAML reads a bare {meant} as a truth value: quote it, "{meant}".'
         return "Quote it if text is meant."
+    if choices and isinstance(value, list) and value and all(item in choices for item in value):
+        return "Only one can be had: choose {}.".format(" or ".join(map(str, value)))
     if kind in ("str", "path") and isinstance(value, (int, float)):
         return f'Quote it: "{value}".'
     if kind == "list" and isinstance(value, str):
@@ -515,6 +523,25 @@ def parse_cidr(value: t.Any) -> t.Optional[t.Union[ipaddress.IPv4Network, ipaddr
         return ipaddress.ip_network(value, strict=False)
     except ValueError:
         return None
+
+
+def calico_minor(value: t.Any) -> t.Optional[int]:
+    """The second number of a release of Calico 3; None where the value names none."""
+    match = _CALICO_VERSION.fullmatch(value) if isinstance(value, str) else None
+    return int(match[1]) if match else None
+
+
+def _calico_version(value: str) -> Problems:
+    allowed = (
+        f"releases from 3.{CALICO_MINORS[0]}.0 on and before 3.{CALICO_MINORS[-1] + 1}, or nothing for the catalogue's"
+    )
+    minor = calico_minor(value)
+    if value and minor is None:
+        yield Problem("this is no release of Calico 3", allowed)
+    elif minor is not None and minor not in CALICO_MINORS:
+        yield Problem("this release is laid out in another way than the role knows", allowed)
+    elif value.startswith("v"):
+        yield Problem("it is written without a v", allowed, f'Did you mean "{value[1:]}"?')
 
 
 def _service_cidr(value: str) -> Problems:
@@ -789,6 +816,7 @@ _FORMS: t.Dict[str, t.Callable[[t.Any], Problems]] = {
     "cluster_service_cidr": _service_cidr,
     "cluster_dns_domain": _domain,
     "cluster_node_port_range": _port_range,
+    "cluster_calico_version": _calico_version,
     "cluster_feature_gates": _feature_gates,
     "cluster_node_address": _node_address,
     "cluster_node_labels": _labels,

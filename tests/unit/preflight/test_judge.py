@@ -103,7 +103,9 @@ def _spec(number: int, control_plane: bool) -> dict[str, Any]:
         "reset_packages": True,
         "ansible_host": f"192.0.2.{number}",
         "kubernetes_version": "1.36.4",
+        "network_ports": ["8472/udp"],
         "cluster_api_port": 6443,
+        "cluster_calico_encapsulation": "vxlan",
         "cluster_container_runtime": "containerd",
         "cluster_containerd_source": "docker",
         "cluster_flannel_backend": "vxlan",
@@ -354,6 +356,14 @@ TRIGGERS: dict[str, tuple[Callable[[Machines], None], set[tuple[str, str, str]]]
     "no br_netfilter": (_set(WORKER, "modules br_netfilter", "missing"), {(WORKER, "kernel-modules", "error")}),
     "no overlay": (_set(WORKER, "modules overlay", "missing"), {(WORKER, "kernel-modules", "error")}),
     "no vxlan": (_set(WORKER, "modules vxlan", "missing"), {(WORKER, "kernel-modules", "error")}),
+    "no ipip": (
+        _all(
+            _set(WORKER, "modules ipip", "missing"),
+            _wish("cluster_network", "calico"),
+            _wish("cluster_calico_encapsulation", "ipip-cross-subnet"),
+        ),
+        {(WORKER, "kernel-modules", "error")},
+    ),
     "no ip_vs": (
         _all(_set(WORKER, "modules ip_vs", "missing"), _wish("cluster_proxy_mode", "ipvs")),
         {(WORKER, "kernel-modules", "error")},
@@ -557,6 +567,11 @@ CALM: dict[str, Callable[[Machines], None]] = {
     ),
     "swap kept": _all(CONTAINER, _wish("cluster_swap", "keep")),
     "no vxlan, not needed": _all(_set(WORKER, "modules vxlan", "missing"), _wish("cluster_flannel_backend", "host-gw")),
+    "no vxlan, not needed by Calico": _all(
+        _set(WORKER, "modules vxlan", "missing"),
+        _wish("cluster_network", "calico"),
+        _wish("cluster_calico_encapsulation", "bgp"),
+    ),
     "no ip_vs, not needed": _set(WORKER, "modules ip_vs", "missing"),
     "no ip_tables, nf_tables there": _set(WORKER, "modules ip_tables", "missing"),
     "a loop with servers behind it": _set(WORKER, "resolver", UPSTREAM),

@@ -33,6 +33,8 @@ CASES = [
     ("air-gapped", "inventories/air-gapped", "machine"),
     ("single-node", "inventories/single-node", "machine"),
     ("docker", "tests/unit/roles/inventories/docker", "machine"),
+    ("calico", "tests/unit/roles/inventories/calico", "machine"),
+    ("calico-bgp", "tests/unit/roles/inventories/calico-bgp", "machine"),
 ]
 
 
@@ -45,6 +47,7 @@ def render(output: Path, inventory: str, state: str, *options: str) -> None:
         str(Path(sys.executable).with_name("ansible-playbook")),
         str(HERE / "render.yml"),
         *("-i", str(ROOT / inventory), "-e", f"output={output}", "-e", f"state={state}", *options),
+        *(f"-e@{path}" for path in (ROOT / inventory).glob("roles.yml")),
     ]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr

@@ -34,6 +34,8 @@ SUPPORTED = Supported(
             "etcd": "registry.k8s.io/etcd:3.6.8-0",
             "agnhost": "registry.k8s.io/e2e-test-images/agnhost:2.59",
             "flannel": "ghcr.io/flannel-io/flannel:v0.28.4",
+            "calico-node": "quay.io/calico/node:v3.32.1",
+            "calico-cni": "quay.io/calico/cni:v3.32.1",
         }
     },
 )

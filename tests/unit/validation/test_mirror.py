@@ -161,6 +161,31 @@ def test_parts_from_elsewhere_may_lack(variable: str, lacking: list[str], check:
     assert check(f"cluster_mirror_url: {URL}\n{variable}\n", mirror=access) == []
 
 
+def _calico(version: str) -> dict[str, str | None]:
+    return {f"calico-{name}": f"quay.io/calico/{name}:v{version}" for name in ("node", "cni")}
+
+
+CALICO = f"cluster_mirror_url: {URL}\ncluster_network: calico\n"
+
+
+def test_a_mirror_with_the_wanted_calico(check: Any) -> None:
+    access, _asked = mirror(MirrorAnswer(URL, index(**_calico("3.28.5"))))
+    assert check(f"{CALICO}cluster_calico_version: 3.28.5\n", mirror=access) == []
+
+
+def test_a_mirror_with_another_calico(check: Any) -> None:
+    access, _asked = mirror(MirrorAnswer(URL, index(**_calico("3.28.5"))))
+    (finding,) = check(CALICO, mirror=access)
+    assert "quay.io/calico/node:v3.32.1 and quay.io/calico/cni:v3.32.1" in finding.message
+    assert finding.message.endswith("It has Calico 3.28.5: set cluster_calico_version to that.")
+
+
+def test_a_mirror_without_calico(check: Any) -> None:
+    access, _asked = mirror(MirrorAnswer(URL, index(**dict.fromkeys(_calico("")))))
+    (finding,) = check(CALICO, mirror=access)
+    assert "--component calico-node --component calico-cni` where it is served" in finding.message
+
+
 def test_an_index_that_does_not_tell(check: Any) -> None:
     access, _asked = mirror(MirrorAnswer(URL, {}))
     assert check(f"cluster_mirror_url: {URL}\n", mirror=access) == []

@@ -163,6 +163,16 @@ def test_the_pod_network_is_seen_by_its_plugins(tmp_path: Path, networks: dict[s
     assert KubernetesState(str(tmp_path)).settings.get("cluster_network") == expected
 
 
+def test_our_calico_is_told_from_another_by_the_note_in_its_configuration(tmp_path: Path) -> None:
+    network = tmp_path / "etc/cni/net.d/10-calico.conflist"
+    network.parent.mkdir(parents=True)
+    network.write_text(json.dumps({"kubestead": {"encapsulation": "ipip"}, "plugins": [{"type": "calico"}]}))
+    assert KubernetesState(str(tmp_path)).settings == {
+        "cluster_network": "calico",
+        "cluster_calico_encapsulation": "ipip",
+    }
+
+
 def test_flannels_backend_is_seen_where_its_pod_was_told(tmp_path: Path) -> None:
     told = tmp_path / "var/lib/kubelet/pods/1/volumes/kubernetes.io~configmap/flannel-cfg/net-conf.json"
     told.parent.mkdir(parents=True)
