@@ -6,13 +6,18 @@ import json
 import socket
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.kubestead.cluster.plugins.module_utils import _validation_mirror
-from ansible_collections.kubestead.cluster.plugins.module_utils._validation import Mirror, MirrorAnswer
+from ansible_collections.kubestead.cluster.plugins.module_utils._validation import Mirror, MirrorAnswer, validate
 from ansible_collections.kubestead.cluster.plugins.module_utils._validation_mirror import ask, held
+from ansible_collections.kubestead.cluster.plugins.module_utils._validation_values import Supported
+
+from .conftest import HOSTS
 
 URL = "http://mirror.example.org:8765"
 
@@ -159,6 +164,20 @@ def test_a_mirror_that_lacks_parts(held: dict[str, str | None], lacking: str, ch
 def test_parts_from_elsewhere_may_lack(variable: str, lacking: list[str], check: Any) -> None:
     access, _asked = mirror(MirrorAnswer(URL, index(**dict.fromkeys(lacking))))
     assert check(f"cluster_mirror_url: {URL}\n{variable}\n", mirror=access) == []
+
+
+def test_a_mirror_as_it_is_built_is_enough_for_a_cluster(load: Any, options: Any) -> None:
+    """The catalogue's own parts: what it gains on request must not be asked of every mirror."""
+    text = (Path(__file__).parents[3] / "roles/cluster/vars/main/catalogue.yml").read_text(encoding="utf-8")
+    catalogue = yaml.safe_load(text)["__cluster_catalogue"]
+    release = catalogue["releases"]["1.36"]
+    parts = {**release["packages"], **release["images"]}
+    held = [
+        {"minor": "1.36", "name": name, "reference": parts[name]} for name in catalogue["components"] if name in parts
+    ]
+    access, _asked = mirror(MirrorAnswer(URL, {"components": held}))
+    inventory = load({"hosts.yml": HOSTS, "group_vars/all/cluster.yml": f"cluster_mirror_url: {URL}\n"})
+    assert validate(inventory, options, Supported({"1.36": "1.36.4"}, {}, {"1.36": parts}), access) == []
 
 
 def _calico(version: str) -> dict[str, str | None]:
