@@ -18,6 +18,7 @@ ANOTHER_NETWORK = "192.0.2.1"  # kept for documentation; nothing is sent there
 
 
 SOURCES = "/etc/apt/sources.list.d"
+KEPT = "/root/sources-kept"
 KEY = "/etc/apt/keyrings/mirror.asc"
 # What docs/mirror.md has people put in place of the distribution's own sources.
 SOURCE = "Types: deb\\nURIs: {mirror}/debian/\\nSuites: /\\nSigned-By: " + KEY
@@ -31,12 +32,12 @@ def distribution(cluster: Cluster) -> Iterator[None]:
     mirror = yaml.safe_load((cluster.inventory / "group_vars/all/cluster.yml").read_text())["cluster_mirror_url"]
     for node in cluster.nodes:
         cluster.host(node).check_output(
-            f"mv {SOURCES}/debian.sources /root/ && curl -fsS --create-dirs -o {KEY} {mirror}/debian/Release.key"
+            f"mkdir {KEPT} && mv {SOURCES}/* {KEPT}/ && curl -fsS --create-dirs -o {KEY} {mirror}/debian/Release.key"
             f" && printf '{SOURCE.format(mirror=mirror)}\\n' > {SOURCES}/mirror.sources"
         )
     yield
     for node in cluster.nodes:
-        cluster.host(node).check_output(f"mv /root/debian.sources {SOURCES}/ && rm {SOURCES}/mirror.sources {KEY}")
+        cluster.host(node).check_output(f"rm {SOURCES}/mirror.sources {KEY} && mv {KEPT}/* {SOURCES}/ && rmdir {KEPT}")
 
 
 @pytest.fixture
