@@ -42,12 +42,7 @@ class ActionModule(ActionBase):
         result: t.Dict[str, t.Any] = super().run(tmp, task_vars)
         options = _read_yaml("roles", "cluster", "meta", "argument_specs.yml")["argument_specs"]["main"]["options"]
         catalogue = _read_yaml("roles", "cluster", "vars", "main", "catalogue.yml")["__cluster_catalogue"]
-        releases = catalogue["releases"].items()
-        supported = Supported(
-            {minor: release["kubernetes"] for minor, release in releases},
-            FINDINGS,
-            {minor: {**release["packages"], **release["images"]} for minor, release in releases},
-        )
+        supported = Supported.by(catalogue, FINDINGS)
         defaults = {name: option.get("default") for name, option in options.items()}
         inventory = read((task_vars or {})["hostvars"], self._templar, self._loader, defaults)
         findings = validate(inventory, options, supported, Mirror(ask, held))

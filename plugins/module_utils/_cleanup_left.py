@@ -10,12 +10,13 @@ import re
 import socket
 import typing as t
 
+from ansible_collections.kubestead.cluster.plugins.module_utils._node_state import COMMAND_LINES
+
 if t.TYPE_CHECKING:
     from ansible_collections.kubestead.cluster.plugins.module_utils._cleanup import Machine
 
 _FSTAB_SWAP = re.compile(r"^# (\S+\s+\S+\s+swap\s.*)$", re.MULTILINE)
 _RPI_SWAP = "/etc/rpi/swap.conf.d/kubestead.conf"
-_COMMAND_LINES = ("/boot/firmware/cmdline.txt", "/boot/cmdline.txt")
 _SWAP_UNITS = ("dphys-swapfile.service", "zramswap.service", "systemd-zram-setup@zram0.service")
 # What the kubelet, kube-proxy and the plugins set on their own, and to what.
 _RUNTIME_SYSCTLS = {
@@ -43,7 +44,7 @@ def account(machine: Machine, host_name: str) -> None:
             machine.leave(f"swap, off: `systemctl unmask {unit}` allows it again")
     if machine.is_ours(_RPI_SWAP):
         machine.leave(f"swap, off: remove {_RPI_SWAP}, and it is back after the next boot")
-    for path in _COMMAND_LINES:
+    for path in COMMAND_LINES:
         if "cgroup_memory=1 cgroup_enable=memory" in machine.text(path):
             machine.leave(f"memory accounting on the kernel's command line, which does no harm: {path}")
     if re.search(r"^SELINUX=permissive", machine.text("/etc/selinux/config"), re.MULTILINE):

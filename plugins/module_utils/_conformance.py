@@ -12,9 +12,7 @@ import typing as t
 from xml.etree import ElementTree
 
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
-from ansible_collections.kubestead.cluster.plugins.module_utils._objects import is_ready
-
-Object = t.Dict[str, t.Any]
+from ansible_collections.kubestead.cluster.plugins.module_utils._objects import Object, is_ready
 
 NAMESPACE = "kubestead-conformance"
 POD = "suite"

@@ -16,7 +16,7 @@ import typing as t
 
 from ansible_collections.kubestead.cluster.plugins.module_utils import _conformance as suite
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
-from ansible_collections.kubestead.cluster.plugins.module_utils._objects import pod_troubles
+from ansible_collections.kubestead.cluster.plugins.module_utils._objects import Object, pod_troubles
 from ansible_collections.kubestead.cluster.plugins.module_utils._waiter import wait_for
 
 if t.TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Cluster:
 
     def obstacles(self, wanted: str) -> t.List[str]:
         """Why the suite of this version is not to be started now."""
-        version: suite.Object = next(iter(self.kubectl.run_json("version", "-o", "json")), {})
+        version: Object = next(iter(self.kubectl.run_json("version", "-o", "json")), {})
         return suite.complaints(
             self.kubectl.get("nodes"),
             self.kubectl.get("pods", "--namespace", "kube-system"),
@@ -58,7 +58,7 @@ class Cluster:
             self.pod(),
         )
 
-    def pod(self) -> t.Optional[suite.Object]:
+    def pod(self) -> t.Optional[Object]:
         """The pod that runs the suite."""
         return next(iter(self.kubectl.get("pod", suite.POD, "--namespace", suite.NAMESPACE)), None)
 
@@ -105,7 +105,7 @@ class Cluster:
             return Seen(progress, True, seconds, f"The suite did not start within {_PULL_PATIENCE:.0f} s: {trouble}")
         return Seen(progress, False, seconds)
 
-    def _why(self, status: suite.Object) -> str:
+    def _why(self, status: Object) -> str:
         """Why a pod failed that did not come to its end; empty where the suite did, and only found failures."""
         if status.get("reason"):  # evicted, or over its deadline
             return f"The suite's pod was ended: {status['reason']}. {status.get('message', '')}".rstrip()
@@ -176,10 +176,10 @@ class Cluster:
         if not names:
             return
 
-        def left() -> t.List[suite.Object]:
+        def left() -> t.List[Object]:
             return [thing for thing in self.kubectl.get("namespaces") if thing["metadata"]["name"] in names]
 
-        def describe(things: t.List[suite.Object]) -> str:
+        def describe(things: t.List[Object]) -> str:
             return "; ".join(f"{thing['metadata']['name']} {_hindrance(thing)}".strip() for thing in things)
 
         remaining = max(deadline - time.monotonic(), 1.0)
@@ -204,12 +204,12 @@ def _moment(text: str) -> float:
     return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
 
 
-def _ended(container: suite.Object) -> float:
+def _ended(container: Object) -> float:
     finished = (container.get("state", {}).get("terminated") or {}).get("finishedAt")
     return _moment(finished) if finished else 0.0
 
 
-def _hindrance(namespace: suite.Object) -> str:
+def _hindrance(namespace: Object) -> str:
     """What keeps a namespace from going, by its own word."""
     conditions = namespace.get("status", {}).get("conditions") or []
     said = [one.get("message", "") for one in conditions if one.get("status") == "True"]

@@ -71,7 +71,7 @@ _MODULE_TRACES = {
     "ip_tables": ("/proc/net/ip_tables_names",),
     "ip_vs": ("/proc/net/ip_vs",),
 }
-_COMMAND_LINES = ("/boot/firmware/cmdline.txt", "/boot/cmdline.txt")
+COMMAND_LINES = ("/boot/firmware/cmdline.txt", "/boot/cmdline.txt")
 _CAPABILITIES = {"sys_admin": 21, "sys_resource": 24}
 _VERSION = re.compile(r"\bv?(\d+\.\d+\.\d+\S*)")
 
@@ -182,7 +182,7 @@ class NodeState:
         if not model.startswith("Raspberry Pi"):
             return None
         # Where the newer place is there, an older one only tells of it.
-        return {"model": model, "command_line": next(filter(self._exists, _COMMAND_LINES), "")}
+        return {"model": model, "command_line": next(filter(self._exists, COMMAND_LINES), "")}
 
     def memory_mb(self) -> int:
         """Main memory, or the control group's limit where that is less."""

@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 import typing as t
 
-from ansible_collections.kubestead.cluster.plugins.module_utils._objects import condition_of, is_ready
-
-Object = t.Dict[str, t.Any]
+from ansible_collections.kubestead.cluster.plugins.module_utils._objects import Object, condition_of, is_ready
 
 NAMESPACE = "kubestead-smoke"
 OWNER_LABEL = "kubestead.io/owner"

@@ -24,7 +24,8 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._command import 
     last_lines,
 )
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import Kubectl
-from ansible_collections.kubestead.cluster.plugins.module_utils._smoke import PORT, Object
+from ansible_collections.kubestead.cluster.plugins.module_utils._objects import Object
+from ansible_collections.kubestead.cluster.plugins.module_utils._smoke import PORT
 
 EXEC_SECONDS = 20.0
 FORWARD_SECONDS = 10.0

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError, Outcome
+from ansible_collections.kubestead.cluster.plugins.module_utils._objects import Object
 from ansible_collections.kubestead.cluster.plugins.module_utils._smoke import (
     AGENTS,
     FAILED,
@@ -25,7 +26,6 @@ from ansible_collections.kubestead.cluster.plugins.module_utils._smoke import (
     SCALED,
     SERVICE_PORT,
     Check,
-    Object,
     Pod,
     dialled,
     dns_problems,

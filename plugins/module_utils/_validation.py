@@ -1213,8 +1213,6 @@ def _taken_from_mirror(case: Case, minor: str) -> t.Iterator[t.Tuple[str, str]]:
             skip = wide("cluster_containerd_packages_url") or wide("cluster_containerd_source") != "docker"
         elif name == "cri-dockerd":
             skip = wide("cluster_container_runtime") != "docker"
-        elif name.startswith("conformance-"):
-            skip = True  # a cluster is tested with them, and not made of them
         elif "/" not in part:
             skip = wide("cluster_packages_url")
         elif name.startswith("flannel"):

@@ -176,6 +176,24 @@ class Supported(t.NamedTuple):
     preflight: t.Optional[t.Collection[str]] = None
     parts: t.Mapping[str, t.Mapping[str, str]] = {}
 
+    @classmethod
+    def by(cls, catalogue: t.Mapping[str, t.Any], preflight: t.Optional[t.Collection[str]] = None) -> Supported:
+        """What the catalogue has, without its groups of components: clusters are tested with these, and not made of them."""
+        grouped = {name for names in catalogue["component_groups"].values() for name in names}
+        releases = catalogue["releases"]
+        return cls(
+            {minor: release["kubernetes"] for minor, release in releases.items()},
+            preflight,
+            {
+                minor: {
+                    name: part
+                    for name, part in {**release["packages"], **release["images"]}.items()
+                    if name not in grouped
+                }
+                for minor, release in releases.items()
+            },
+        )
+
 
 def shown(value: t.Any) -> str:
     """Return ``value`` for a message: as JSON, cut at 60 characters, passwords of URLs struck out."""

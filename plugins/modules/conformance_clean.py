@@ -48,9 +48,9 @@ removed:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils._conformance_run import Cluster
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import PATIENCE, Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils._node_operation import conclude
 
 
 def main() -> t.NoReturn:
@@ -63,12 +63,12 @@ def main() -> t.NoReturn:
         supports_check_mode=True,
     )
     cluster = Cluster(Kubectl(module, module.params["kubeconfig"], patience=PATIENCE))
-    try:
+
+    def work() -> t.Dict[str, t.Any]:
         removed = cluster.remains() if module.check_mode else cluster.clean(module.params["timeout"])
-    except KubesteadError as error:
-        module.fail_json(msg=error.message, **error.details)
-    module.exit_json(changed=bool(removed), removed=removed)
-    raise AssertionError("exit_json does not return")
+        return {"changed": bool(removed), "removed": removed}
+
+    conclude(module, work)
 
 
 if __name__ == "__main__":

@@ -83,9 +83,9 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kubestead.cluster.plugins.module_utils import _conformance as suite
-from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils._conformance_run import Cluster, Seen
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import PATIENCE, Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils._node_operation import conclude
 
 _NOTHING = (
     "None of this release's conformance specs was chosen, so nothing was tested. "
@@ -115,12 +115,7 @@ def main() -> t.NoReturn:
         supports_check_mode=True,
     )
     cluster = Cluster(Kubectl(module, module.params["kubeconfig"], patience=PATIENCE))
-    try:
-        specs, seen = cluster.results()
-    except KubesteadError as error:
-        module.fail_json(msg=error.message, **error.details)
-    module.exit_json(changed=False, files=cluster.files(), **judged(specs, seen))
-    raise AssertionError("exit_json does not return")
+    conclude(module, lambda: {"changed": False, **judged(*cluster.results()), "files": cluster.files()})
 
 
 if __name__ == "__main__":

@@ -68,9 +68,9 @@ progress:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
 from ansible_collections.kubestead.cluster.plugins.module_utils._conformance_run import Cluster
 from ansible_collections.kubestead.cluster.plugins.module_utils._kubectl import PATIENCE, Kubectl
+from ansible_collections.kubestead.cluster.plugins.module_utils._node_operation import conclude
 
 
 def main() -> t.NoReturn:
@@ -83,20 +83,20 @@ def main() -> t.NoReturn:
         supports_check_mode=True,
     )
     cluster = Cluster(Kubectl(module, module.params["kubeconfig"], patience=PATIENCE))
-    try:
+
+    def work() -> t.Dict[str, t.Any]:
         seen, fresh = cluster.watch(module.params["wait"])
-    except KubesteadError as error:
-        module.fail_json(msg=error.message, **error.details)
-    lines = [seen.progress.told(seen.seconds), *(f"FAILED {name}" for name in fresh)]
-    module.exit_json(
-        changed=False,
-        finished=seen.finished,
-        total=seen.progress.total,
-        done=seen.progress.done,
-        failed=seen.progress.failed,
-        progress="\n".join(lines),
-    )
-    raise AssertionError("exit_json does not return")
+        lines = [seen.progress.told(seen.seconds), *(f"FAILED {name}" for name in fresh)]
+        return {
+            "changed": False,
+            "finished": seen.finished,
+            "total": seen.progress.total,
+            "done": seen.progress.done,
+            "failed": seen.progress.failed,
+            "progress": "\n".join(lines),
+        }
+
+    conclude(module, work)
 
 
 if __name__ == "__main__":

@@ -62,6 +62,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kubestead.cluster.plugins.module_utils._command import KubesteadError
+from ansible_collections.kubestead.cluster.plugins.module_utils._node_operation import conclude
 
 
 def with_parameters(line: str, present: t.Sequence[str], absent: t.Sequence[str]) -> str:
@@ -135,12 +136,7 @@ def main() -> t.NoReturn:
         },
         supports_check_mode=True,
     )
-    try:
-        result = perform(module)
-    except KubesteadError as error:
-        module.fail_json(msg=error.message)
-    module.exit_json(**result)
-    raise AssertionError("exit_json does not return")
+    conclude(module, lambda: perform(module))
 
 
 if __name__ == "__main__":

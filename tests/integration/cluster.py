@@ -128,10 +128,7 @@ class Cluster:
 
     def wait_for(self, condition: Callable[[], bool], timeout: float = 90) -> None:
         """Wait until the condition holds; fails the test where it does not within the timeout."""
-        deadline = time.monotonic() + timeout
-        while not condition():
-            assert time.monotonic() < deadline, "waited in vain"
-            time.sleep(0.2)
+        self.wait_until_none(lambda: () if condition() else ("the condition does not hold",), timeout)
 
     def wait_until_none(self, missing: Callable[[], Sequence[str]], timeout: float = 90) -> None:
         """Wait until nothing is missing; fails the test with what still is after the timeout."""

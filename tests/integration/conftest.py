@@ -31,6 +31,11 @@ def fresh(inventory: Path, *arguments: str) -> Iterator[Cluster]:
     lab("down", inventory=inventory)
 
 
+def snapshots(cluster: Cluster) -> dict[str, Snapshot]:
+    """What each node is like now."""
+    return {node: take(docker(cluster.container(node))) for node in cluster.nodes}
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """Fresh nodes with a mirror beside them, and nothing installed."""
@@ -53,7 +58,7 @@ def together() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def pristine(cluster: Cluster) -> dict[str, Snapshot]:
     """What each node was like before anything was installed. Ask for it before the first test that changes a node."""
-    return {node: take(docker(f"{cluster.name}-{node}")) for node in cluster.nodes}
+    return snapshots(cluster)
 
 
 @pytest.fixture

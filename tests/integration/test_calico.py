@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from .cluster import Cluster
-from .conftest import fresh
+from .conftest import fresh, snapshots
 from .residue import Snapshot, difference, docker, report, take
 
 INVENTORY = Path(__file__).parent / "inventory-calico"
@@ -30,7 +30,7 @@ def nodes() -> Iterator[Cluster]:
 @pytest.fixture(scope="module")
 def before(nodes: Cluster) -> dict[str, Snapshot]:
     """What each node was like before anything was installed."""
-    return {node: take(docker(nodes.container(node))) for node in nodes.nodes}
+    return snapshots(nodes)
 
 
 @pytest.mark.usefixtures("before")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from .cluster import Cluster
-from .conftest import fresh
+from .conftest import fresh, snapshots
 from .residue import LEFT, Snapshot, difference, docker, report, take
 
 INVENTORY = Path(__file__).parent / "inventory-docker"
@@ -31,7 +31,7 @@ def nodes() -> Iterator[Cluster]:
 @pytest.fixture(scope="module")
 def before(nodes: Cluster) -> dict[str, Snapshot]:
     """What each node was like before anything was installed."""
-    return {node: take(docker(nodes.container(node))) for node in nodes.nodes}
+    return snapshots(nodes)
 
 
 @pytest.mark.usefixtures("before")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from kubestead.cli.options import InventoryOption, JsonOption, RunOptions
-from kubestead.cli.running import STOPPED, TIMED_OUT, USAGE, conclude, explained, refused, run
+from kubestead.cli.running import STOPPED, TIMED_OUT, USAGE, conclude, explained, refused, run, seconds_of
 
 if TYPE_CHECKING:
     from kubestead.runs import RunResult
@@ -64,7 +64,8 @@ def conformance(
     """
     if sum((quick, certified, focus is not None, clean)) > 1:
         raise refused("give one of --quick, --certified, --focus and --clean.", USAGE)
-    variables = _seconds(time_limit)
+    seconds = seconds_of(time_limit)
+    variables: dict[str, Any] = {} if seconds is None else {"conformance_timeout": int(seconds)}
     if focus is not None:
         variables["conformance_focus"] = _expression(focus)
     elif clean:
@@ -129,15 +130,6 @@ def leave_nothing(result: RunResult, options: RunOptions) -> None:
         typer.echo("Taking the conformance suite out of the cluster. Ctrl-C leaves it there.", err=True)
         if not run("conformance", options, extra_vars={"conformance_clean": True}).ok:
             typer.echo("Something of it may still be there: `kubestead conformance --clean` tries again.", err=True)
-
-
-def _seconds(time_limit: str | None) -> dict[str, Any]:
-    from kubestead.runs.duration import duration
-
-    try:
-        return {} if time_limit is None else {"conformance_timeout": int(duration(time_limit))}
-    except ValueError as error:
-        raise refused(f"--time-limit: {error}", USAGE) from error
 
 
 def _expression(focus: str) -> str:

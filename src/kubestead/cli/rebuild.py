@@ -13,7 +13,7 @@ from kubestead.cli.cluster import CONFIRMATION
 from kubestead.cli.confirm import confirmation
 from kubestead.cli.conformance import Suite, keep, leave_nothing, results_folder
 from kubestead.cli.options import InventoryOption, JsonOption, RunOptions, YesOption
-from kubestead.cli.running import LOCKED, USAGE, as_document, exit_code, explained, refused, run
+from kubestead.cli.running import LOCKED, USAGE, as_document, exit_code, explained, refused, run, seconds_of
 
 if TYPE_CHECKING:
     from kubestead.runs import RunResult
@@ -53,7 +53,7 @@ def rebuild(
     """
     from kubestead.runs.terminal import outlive_terminal
 
-    seconds = _seconds(time_limit)
+    seconds = seconds_of(time_limit)
     _refuse_command(notify)
     with explained():
         options = RunOptions.given(context, inventory, as_json=as_json)
@@ -82,15 +82,6 @@ def _run(
             typer.echo(f"Conformance: {kept}", err=options.as_json)
         leave_nothing(result, options)
     return result
-
-
-def _seconds(time_limit: str | None) -> float | None:
-    from kubestead.runs.duration import duration
-
-    try:
-        return duration(time_limit) if time_limit is not None else None
-    except ValueError as error:
-        raise refused(f"--time-limit: {error}", USAGE) from error
 
 
 def _refuse_command(notify: str | None) -> None:

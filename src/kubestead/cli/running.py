@@ -46,6 +46,16 @@ def refused(message: str, code: int) -> typer.Exit:
     return typer.Exit(code)
 
 
+def seconds_of(time_limit: str | None) -> float | None:
+    """The seconds that --time-limit names, if it was given; refuses what is no time."""
+    from kubestead.runs.duration import duration
+
+    try:
+        return duration(time_limit) if time_limit is not None else None
+    except ValueError as error:
+        raise refused(f"--time-limit: {error}", USAGE) from error
+
+
 def run(
     playbook: str,
     options: RunOptions,

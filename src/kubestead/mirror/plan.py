@@ -201,7 +201,7 @@ class Planner:
         module = self._recipes.modules[unit]
         content = {
             "module": module.module,
-            "module_version": self._release.render(module.version),
+            "module_version": self._render(module.version),
             "source": path,
         }
         return Step("source", f"source-{path.rsplit('/', 1)[-1]}", content)
